@@ -1,0 +1,598 @@
+//! The connections, and the one place that opens, commits and rolls back a transaction.
+
+use std::{
+    fmt,
+    future::Future,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use futures::future::BoxFuture;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
+    SqliteTransactionMode, StatementBuilder, TransactionOptions, TransactionTrait,
+    sea_query::{IntoCondition, Query},
+};
+use sqlx::{
+    ConnectOptions as _, Executor as _,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions},
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    },
+};
+use tokio_util::task::TaskTracker;
+use uuid::{ContextV7, Uuid};
+
+use crate::{
+    Fault, Register, Timing,
+    audit::{self, Entry},
+    record::{Fact, insert_statement},
+};
+
+/// How to connect, and the limits of what runs.
+#[derive(Clone)]
+pub struct Options {
+    /// The most connections that may be open at once; on SQLite, the most that read.
+    pub max_connections: u32,
+    /// How long a statement may run.
+    pub statement_timeout: Duration,
+    /// How long a transaction's work may take before it is rolled back.
+    pub transaction_timeout: Duration,
+    /// How long to wait for a free connection, or for SQLite's writer.
+    pub acquire_timeout: Duration,
+    /// How the connections are named where the server lists them.
+    pub application_name: String,
+    /// Make the SQLite file when it is missing.
+    pub create_missing: bool,
+    /// Called after each statement, for telemetry and tests.
+    pub on_statement: Option<Arc<dyn Fn(&Statement<'_>) + Send + Sync>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_connections: 10,
+            statement_timeout: Duration::from_secs(10),
+            transaction_timeout: Duration::from_secs(20),
+            acquire_timeout: Duration::from_secs(5),
+            application_name: "plimsoll".into(),
+            create_missing: false,
+            on_statement: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("max_connections", &self.max_connections)
+            .field("statement_timeout", &self.statement_timeout)
+            .field("transaction_timeout", &self.transaction_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A statement that ran.
+#[derive(Debug)]
+pub struct Statement<'a> {
+    /// The SQL, with placeholders.
+    pub sql: &'a str,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Whether the database refused it.
+    pub failed: bool,
+}
+
+/// The connections to one database, and the register of its record types.
+///
+/// Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub struct Database {
+    writer: DatabaseConnection,
+    reader: DatabaseConnection,
+    register: Arc<Register>,
+    transaction_timeout: Duration,
+    writes: TaskTracker,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database")
+            .field("engine", &self.backend())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Database {
+    /// Connects. The URL's scheme picks the engine: `sqlite:`, `postgres:` or `mysql:`.
+    ///
+    /// On SQLite one connection writes and several read, with write-ahead log, foreign keys
+    /// and full synchronization on.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong with the URL, or why no connection could be made.
+    pub async fn connect(url: &str, register: Register, options: Options) -> Result<Self, String> {
+        let scheme = url.split(':').next().unwrap_or_default();
+        let (mut writer, mut reader) = match scheme {
+            "sqlite" => sqlite(url, &options).await?,
+            "postgres" | "postgresql" => {
+                let pool = postgres(url, &options).await?;
+                (
+                    DatabaseConnection::from(pool.clone()),
+                    DatabaseConnection::from(pool),
+                )
+            }
+            "mysql" | "mariadb" => {
+                let pool = mysql(url, &options).await?;
+                (
+                    DatabaseConnection::from(pool.clone()),
+                    DatabaseConnection::from(pool),
+                )
+            }
+            _ => {
+                return Err(
+                    "the database URL must begin with sqlite:, postgres: or mysql:".to_owned(),
+                );
+            }
+        };
+        if let Some(observer) = options.on_statement {
+            for connection in [&mut writer, &mut reader] {
+                let observer = observer.clone();
+                connection.set_metric_callback(move |info| {
+                    observer(&Statement {
+                        sql: &info.statement.sql,
+                        elapsed: info.elapsed,
+                        failed: info.failed,
+                    });
+                });
+            }
+        }
+        Ok(Self {
+            writer,
+            reader,
+            register: Arc::new(register),
+            transaction_timeout: options.transaction_timeout,
+            writes: TaskTracker::new(),
+        })
+    }
+
+    /// A handle to read with.
+    pub fn read(&self) -> Read {
+        Read {
+            connection: self.reader.clone(),
+        }
+    }
+
+    /// Runs `work` in a transaction, on a task of its own: it runs to its end even if the
+    /// caller goes away. The transaction commits when `work` answers `Ok` and rolls back when
+    /// it answers `Err`, panics, or takes longer than the transaction timeout.
+    ///
+    /// # Errors
+    ///
+    /// What `work` answers, or the [`Fault`] that kept it from committing.
+    pub async fn write<T, E, F>(&self, writer: Writer, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Fault> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+    {
+        let database = self.clone();
+        self.writes
+            .spawn(async move { database.transact(writer, work).await })
+            .await
+            .unwrap_or_else(|_| Err(Fault::internal("a write panicked").into()))
+    }
+
+    /// Waits until no write is running.
+    pub fn writes_done(&self) -> impl Future<Output = ()> + '_ {
+        self.writes.close();
+        self.writes.wait()
+    }
+
+    /// Asks the database whether it answers.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] that keeps it from answering.
+    pub async fn ping(&self) -> Result<(), Fault> {
+        Ok(self.reader.ping().await?)
+    }
+
+    /// Closes the connections, once nothing uses them any longer.
+    pub async fn close(&self) {
+        // A connection that is already closed is what was asked for.
+        let _ = self.reader.close_by_ref().await;
+        let _ = self.writer.close_by_ref().await;
+    }
+
+    /// SeaORM's own connection, past every guarantee of this layer; `reason` says why.
+    pub fn unguarded(&self, reason: &'static str) -> &DatabaseConnection {
+        tracing::debug!(reason, "a connection is used past the record layer");
+        &self.writer
+    }
+
+    /// The record types of this database.
+    pub fn register(&self) -> &Register {
+        &self.register
+    }
+
+    fn backend(&self) -> DbBackend {
+        self.writer.get_database_backend()
+    }
+
+    async fn transact<T, E, F>(&self, writer: Writer, work: F) -> Result<T, E>
+    where
+        E: From<Fault>,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
+    {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let connection = self
+            .writer
+            .begin_with_options(options)
+            .await
+            .map_err(|e| E::from(e.into()))?;
+        let mut tx = Tx {
+            connection,
+            writer,
+            register: self.register.clone(),
+            entries: Vec::new(),
+            ids: Mutex::new(ContextV7::new()),
+        };
+        let outcome = match tokio::time::timeout(self.transaction_timeout, work(&mut tx)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Fault::Transient(Timing::Timeout).into()),
+        };
+        let outcome = match outcome {
+            Ok(value) => audit::append(&mut tx)
+                .await
+                .map(|()| value)
+                .map_err(E::from),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(value) => match tx.connection.commit().await.map_err(Fault::from) {
+                Ok(()) => Ok(value),
+                Err(Fault::Transient(Timing::ConnectionLost)) => Err(Fault::OutcomeUnknown.into()),
+                Err(fault) => Err(fault.into()),
+            },
+            Err(error) => {
+                if let Err(fault) = tx.connection.rollback().await {
+                    // The database rolls back what it can no longer be told about.
+                    tracing::warn!(%fault, "a rollback failed");
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Who writes, when, and in which request: what the audit log will say.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    /// The user who asked for the change; none for the program itself.
+    pub actor: Option<Uuid>,
+    /// The time of the change, the same for all of its rows.
+    pub now: DateTime<Utc>,
+    /// The request that the change belongs to.
+    pub request: Option<Uuid>,
+    /// Whether changed records are answered with their heavy columns.
+    pub heavy: bool,
+}
+
+impl Writer {
+    /// The program itself, at `now`.
+    pub fn system(now: DateTime<Utc>) -> Self {
+        Self {
+            actor: None,
+            now,
+            request: None,
+            heavy: false,
+        }
+    }
+}
+
+/// A handle that reads.
+#[derive(Clone)]
+pub struct Read {
+    connection: DatabaseConnection,
+}
+
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Read")
+    }
+}
+
+/// An open transaction: it reads and writes, and ends with the function it was given to.
+pub struct Tx {
+    connection: DatabaseTransaction,
+    writer: Writer,
+    pub(crate) register: Arc<Register>,
+    pub(crate) entries: Vec<Entry>,
+    /// Keeps the ids of one transaction in the order in which they were minted.
+    pub(crate) ids: Mutex<ContextV7>,
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx")
+            .field("writer", &self.writer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tx {
+    /// The time of this transaction's changes, in whole microseconds.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.writer.now.trunc_subsecs(6)
+    }
+
+    /// Who writes.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
+    }
+
+    /// Adds rows that are no records: neither versioned nor audited.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Duplicate`] or [`Fault::Reference`] if a constraint refuses them.
+    pub async fn insert_facts<E: Fact>(&mut self, rows: Vec<E::ActiveModel>) -> Result<(), Fault> {
+        for chunk in rows.chunks(crate::dialect::INSERT_CHUNK) {
+            let statement = insert_statement::<E>(chunk);
+            Conn::Tx(&self.connection).execute(&statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes columns of the facts that meet `condition`. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// Whatever keeps the statement from running.
+    pub async fn update_facts<E: Fact>(
+        &mut self,
+        condition: impl IntoCondition,
+        values: impl IntoIterator<Item = (E::Column, sea_orm::Value)>,
+    ) -> Result<u64, Fault> {
+        let mut statement = Query::update();
+        statement
+            .table(E::default())
+            .cond_where(condition.into_condition());
+        for (column, value) in values {
+            statement.value(column, value);
+        }
+        Conn::Tx(&self.connection).execute(&statement).await
+    }
+
+    /// Removes the facts that meet `condition`. Returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Reference`] if something still refers to one of them.
+    pub async fn delete_facts<E: Fact>(
+        &mut self,
+        condition: impl IntoCondition,
+    ) -> Result<u64, Fault> {
+        let mut statement = Query::delete();
+        statement
+            .from_table(E::default())
+            .cond_where(condition.into_condition());
+        Conn::Tx(&self.connection).execute(&statement).await
+    }
+}
+
+/// What can read: a [`Read`] or a [`Tx`].
+pub trait Reader: sealed::Connected {}
+impl Reader for Read {}
+impl Reader for Tx {}
+
+pub(crate) use sealed::Conn;
+
+pub(crate) mod sealed {
+    use super::*;
+
+    /// Whatever holds a connection of this layer.
+    pub trait Connected: Sync {
+        /// The connection, for this crate alone.
+        fn conn(&self) -> Conn<'_>;
+    }
+
+    /// A connection that only this crate can use.
+    #[derive(Clone, Copy)]
+    pub enum Conn<'a> {
+        /// One of the readers' connections.
+        Pool(&'a DatabaseConnection),
+        /// The connection of an open transaction.
+        Tx(&'a DatabaseTransaction),
+    }
+
+    impl Connected for Read {
+        fn conn(&self) -> Conn<'_> {
+            Conn::Pool(&self.connection)
+        }
+    }
+
+    impl Connected for Tx {
+        fn conn(&self) -> Conn<'_> {
+            Conn::Tx(&self.connection)
+        }
+    }
+}
+
+impl Conn<'_> {
+    pub(crate) fn backend(&self) -> DbBackend {
+        match self {
+            Self::Pool(connection) => connection.get_database_backend(),
+            Self::Tx(connection) => connection.get_database_backend(),
+        }
+    }
+
+    pub(crate) async fn all(
+        &self,
+        query: &impl StatementBuilder,
+    ) -> Result<Vec<QueryResult>, Fault> {
+        let statement = self.backend().build(query);
+        let rows = match self {
+            Self::Pool(connection) => connection.query_all_raw(statement).await,
+            Self::Tx(connection) => connection.query_all_raw(statement).await,
+        };
+        Ok(rows?)
+    }
+
+    pub(crate) async fn one(
+        &self,
+        query: &impl StatementBuilder,
+    ) -> Result<Option<QueryResult>, Fault> {
+        Ok(self.all(query).await?.into_iter().next())
+    }
+
+    /// Runs a statement that answers no rows. Returns how many rows it touched.
+    pub(crate) async fn execute(&self, query: &impl StatementBuilder) -> Result<u64, Fault> {
+        let statement = self.backend().build(query);
+        let done = match self {
+            Self::Pool(connection) => connection.execute_raw(statement).await,
+            Self::Tx(connection) => connection.execute_raw(statement).await,
+        };
+        Ok(done?.rows_affected())
+    }
+}
+
+async fn sqlite(
+    url: &str,
+    options: &Options,
+) -> Result<(DatabaseConnection, DatabaseConnection), String> {
+    let base: SqliteConnectOptions = url
+        .parse()
+        .map_err(|e| format!("the SQLite URL cannot be read: {e}"))?;
+    let path = PathBuf::from(base.get_filename());
+    if path.as_os_str().is_empty() || url.contains(":memory:") {
+        return Err(
+            "SQLite needs a file: an in-memory database cannot be shared between the \
+                    connections that read and the one that writes"
+                .into(),
+        );
+    }
+    if !options.create_missing && !path.exists() {
+        return Err(format!("there is no SQLite database at {}", path.display()));
+    }
+    let base = base
+        .create_if_missing(options.create_missing)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(options.acquire_timeout)
+        .optimize_on_close(true, None)
+        .disable_statement_logging();
+    let cannot = |e: sqlx::Error| match &e {
+        sqlx::Error::Database(inner) => {
+            format!(
+                "cannot open the SQLite database {}: {}",
+                path.display(),
+                inner.message()
+            )
+        }
+        _ => format!("cannot open the SQLite database {}: {e}", path.display()),
+    };
+    let writer: SqlitePool = SqlitePoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(base.clone())
+        .await
+        .map_err(cannot)?;
+    let reader: SqlitePool = SqlitePoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(base.create_if_missing(false).pragma("query_only", "ON"))
+        .await
+        .map_err(cannot)?;
+    Ok((writer.into(), reader.into()))
+}
+
+async fn postgres(url: &str, options: &Options) -> Result<sqlx::PgPool, String> {
+    let base: PgConnectOptions = url
+        .parse()
+        .map_err(|e| format!("the PostgreSQL URL cannot be read: {e}"))?;
+    let timeout = options.statement_timeout.as_millis().to_string();
+    let base = base
+        .application_name(&options.application_name)
+        .options([
+            ("statement_timeout", timeout.as_str()),
+            ("lock_timeout", timeout.as_str()),
+            ("TimeZone", "UTC"),
+        ])
+        .disable_statement_logging();
+    let place = format!("{}:{}", base.get_host(), base.get_port());
+    PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .connect_with(base)
+        .await
+        .map_err(|e| unreachable_database("PostgreSQL", &place, &e))
+}
+
+async fn mysql(url: &str, options: &Options) -> Result<sqlx::MySqlPool, String> {
+    // sqlx knows the scheme of either by one name.
+    let url = url.replacen("mariadb:", "mysql:", 1);
+    let base: MySqlConnectOptions = url
+        .parse()
+        .map_err(|e| format!("the MariaDB or MySQL URL cannot be read: {e}"))?;
+    let base = base.disable_statement_logging();
+    let place = format!("{}:{}", base.get_host(), base.get_port());
+    let timeout = options.statement_timeout;
+    let seconds = timeout.as_secs().max(1);
+    MySqlPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                // READ COMMITTED, so that the read after a refused update sees what is there
+                // now; strict, so that nothing is truncated without a word.
+                connection
+                    .execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                    .await?;
+                connection
+                    .execute(sqlx::AssertSqlSafe(format!(
+                        "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), \
+                         time_zone = '+00:00', innodb_lock_wait_timeout = {seconds}"
+                    )))
+                    .await?;
+                let (version,): (String,) = sqlx::query_as("SELECT VERSION()")
+                    .fetch_one(&mut *connection)
+                    .await?;
+                // MariaDB counts in seconds, MySQL in milliseconds.
+                let limit = if version.contains("MariaDB") {
+                    format!("SET SESSION max_statement_time = {}", timeout.as_secs_f64())
+                } else {
+                    format!("SET SESSION max_execution_time = {}", timeout.as_millis())
+                };
+                connection.execute(sqlx::AssertSqlSafe(limit)).await?;
+                Ok(())
+            })
+        })
+        .connect_with(base)
+        .await
+        .map_err(|e| unreachable_database("MariaDB or MySQL", &place, &e))
+}
+
+fn unreachable_database(engine: &str, place: &str, error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(inner) => {
+            format!(
+                "{engine} at {place} refuses the connection: {}",
+                inner.message()
+            )
+        }
+        sqlx::Error::PoolTimedOut => {
+            format!("{engine} at {place} did not answer in time")
+        }
+        other => format!("no connection to {engine} at {place}: {other}"),
+    }
+}

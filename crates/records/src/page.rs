@@ -1,0 +1,555 @@
+//! Pages by keyset: a cursor names a place in an order, and a page is what lies beyond it.
+
+use std::collections::HashMap;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    IdenStatic, ModelTrait, QueryResult, Value,
+    sea_query::{
+        Condition, Expr, ExprTrait, OverStatement, Query, SelectStatement, WindowStatement,
+    },
+};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    Fault, Reader, Rows, Via, dialect,
+    record::Table,
+    rows::{get, model},
+};
+
+/// How many rows a page has unless asked otherwise.
+pub const DEFAULT_PAGE: u32 = 20;
+
+/// How many rows a page has at the most.
+pub const MAX_PAGE: u32 = 200;
+
+/// Which way an order goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From the smallest to the largest.
+    Ascending,
+    /// From the largest to the smallest.
+    Descending,
+}
+
+impl Direction {
+    fn reversed(self) -> Self {
+        match self {
+            Self::Ascending => Self::Descending,
+            Self::Descending => Self::Ascending,
+        }
+    }
+
+    fn sql(self) -> sea_orm::Order {
+        match self {
+            Self::Ascending => sea_orm::Order::Asc,
+            Self::Descending => sea_orm::Order::Desc,
+        }
+    }
+}
+
+/// An order of a table's rows: by NOT NULL columns, and by the key where these tie.
+#[derive(Debug)]
+pub struct Order<E: Table> {
+    keys: Vec<(E::Column, Direction)>,
+}
+
+impl<E: Table> Clone for Order<E> {
+    fn clone(&self) -> Self {
+        Self {
+            keys: self.keys.clone(),
+        }
+    }
+}
+
+impl<E: Table> Order<E> {
+    /// By `column`, which must be NOT NULL, then by the key in the same direction.
+    pub fn by(column: E::Column, direction: Direction) -> Self {
+        Self {
+            keys: vec![(column, direction), (E::KEY, direction)],
+        }
+    }
+
+    /// By further columns after `self`'s and before the key.
+    #[must_use]
+    pub fn then(mut self, column: E::Column, direction: Direction) -> Self {
+        let last = self.keys.len().saturating_sub(1);
+        self.keys.insert(last, (column, direction));
+        self
+    }
+
+    fn reversed(&self) -> Self {
+        let keys = self
+            .keys
+            .iter()
+            .map(|(column, way)| (*column, way.reversed()))
+            .collect();
+        Self { keys }
+    }
+
+    fn describe(&self) -> String {
+        let parts: Vec<String> = self
+            .keys
+            .iter()
+            .map(|(column, way)| format!("{} {way:?}", column.as_str()))
+            .collect();
+        parts.join(",")
+    }
+
+    fn apply(&self, select: &mut SelectStatement) {
+        for (column, way) in &self.keys {
+            select.order_by((E::default(), *column), way.sql());
+        }
+    }
+
+    /// The rows that come after `place`, and the row at `place` too if `inclusive`.
+    ///
+    /// `a <= x AND (a < x OR …)` rather than `a < x OR (a = x AND …)`: the first bound is one
+    /// that every engine turns into a range of the index.
+    fn beyond(&self, place: &[Value], inclusive: bool) -> Condition {
+        let mut condition: Option<Condition> = None;
+        for ((column, way), value) in self.keys.iter().zip(place).rev() {
+            let column = Expr::col((E::default(), *column));
+            let (strict, bound) = match way {
+                Direction::Ascending => {
+                    (column.clone().gt(value.clone()), column.gte(value.clone()))
+                }
+                Direction::Descending => {
+                    (column.clone().lt(value.clone()), column.lte(value.clone()))
+                }
+            };
+            condition = Some(match condition {
+                None if inclusive => Condition::all().add(bound),
+                None => Condition::all().add(strict),
+                Some(rest) => Condition::all()
+                    .add(bound)
+                    .add(Condition::any().add(strict).add(rest)),
+            });
+        }
+        condition.unwrap_or_else(Condition::all)
+    }
+}
+
+/// What a client asked for, as it asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PageArguments {
+    /// The number of rows, from the front.
+    pub first: Option<i32>,
+    /// The cursor that the page lies behind.
+    pub after: Option<String>,
+    /// The number of rows, from the back.
+    pub last: Option<i32>,
+    /// The cursor that the page lies before.
+    pub before: Option<String>,
+}
+
+/// What is wrong with [`PageArguments`].
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum BadPage {
+    /// Both ends at once.
+    #[error("`first` and `last` exclude each other")]
+    FirstAndLast,
+    /// A cursor that does not fit the direction.
+    #[error("`after` goes with `first`, and `before` with `last`")]
+    MixedEnds,
+    /// A number of rows below 0.
+    #[error("`{0}` must not be negative")]
+    Negative(&'static str),
+    /// More rows than a page may have.
+    #[error("`{0}` must not be above {MAX_PAGE}")]
+    TooLarge(&'static str),
+    /// A cursor that this list, with this order and filter, did not give out.
+    #[error("`{0}` is not a cursor of this list with this order and filter")]
+    ForeignCursor(&'static str),
+}
+
+/// A page of an ordered list, ready to be read.
+#[derive(Debug)]
+pub struct PageRequest<E: Table> {
+    order: Order<E>,
+    size: u32,
+    backwards: bool,
+    place: Option<Vec<Value>>,
+    list: [u8; 8],
+}
+
+impl<E: Table> Clone for PageRequest<E> {
+    fn clone(&self) -> Self {
+        Self {
+            order: self.order.clone(),
+            size: self.size,
+            backwards: self.backwards,
+            place: self.place.clone(),
+            list: self.list,
+        }
+    }
+}
+
+impl<E: Table> PageRequest<E> {
+    /// Reads a client's arguments. `list` names the list and the filter it is seen through: a
+    /// cursor is good for the same list, filter and order only.
+    ///
+    /// # Errors
+    ///
+    /// [`BadPage`] says which argument is wrong.
+    pub fn parse(list: &str, order: Order<E>, arguments: &PageArguments) -> Result<Self, BadPage> {
+        let PageArguments {
+            first,
+            after,
+            last,
+            before,
+        } = arguments;
+        if first.is_some() && last.is_some() {
+            return Err(BadPage::FirstAndLast);
+        }
+        let backwards = last.is_some() || (first.is_none() && before.is_some());
+        let (name, size, cursor_name, cursor, other) = if backwards {
+            ("last", last, "before", before, after)
+        } else {
+            ("first", first, "after", after, before)
+        };
+        if other.is_some() {
+            return Err(BadPage::MixedEnds);
+        }
+        let size = match size {
+            None => DEFAULT_PAGE,
+            Some(size) => u32::try_from(*size).map_err(|_| BadPage::Negative(name))?,
+        };
+        if size > MAX_PAGE {
+            return Err(BadPage::TooLarge(name));
+        }
+        let list = fingerprint(list, &order.describe());
+        let place = match cursor {
+            None => None,
+            Some(cursor) => Some(
+                decode(cursor, list)
+                    .filter(|place| place.len() == order.keys.len())
+                    .ok_or(BadPage::ForeignCursor(cursor_name))?,
+            ),
+        };
+        Ok(Self {
+            order,
+            size,
+            backwards,
+            place,
+            list,
+        })
+    }
+
+    /// The order in which the rows are read: from the cursor away.
+    fn reading_order(&self) -> Order<E> {
+        if self.backwards {
+            self.order.reversed()
+        } else {
+            self.order.clone()
+        }
+    }
+
+    fn cursor(&self, model: &E::Model) -> String {
+        let values = self.order.keys.iter().map(|(column, _)| model.get(*column));
+        encode(self.list, values)
+    }
+
+    /// Turns rows, read from the cursor away with one more than the page holds, into a page.
+    fn page(&self, mut rows: Vec<E::Model>, behind: bool) -> Page<E::Model> {
+        let size = self.size as usize;
+        let more = rows.len() > size;
+        rows.truncate(size);
+        if self.backwards {
+            rows.reverse();
+        }
+        let rows = rows
+            .into_iter()
+            .map(|row| (self.cursor(&row), row))
+            .collect();
+        let (has_previous, has_next) = if self.backwards {
+            (more, behind)
+        } else {
+            (behind, more)
+        };
+        Page {
+            rows,
+            has_previous,
+            has_next,
+        }
+    }
+}
+
+/// Some rows of a list, in its order.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The rows, each with the cursor that names its place.
+    pub rows: Vec<(String, T)>,
+    /// Whether there are rows before these.
+    pub has_previous: bool,
+    /// Whether there are rows behind these.
+    pub has_next: bool,
+}
+
+impl<T> Page<T> {
+    /// A page of nothing.
+    pub fn empty() -> Self {
+        Self {
+            rows: Vec::new(),
+            has_previous: false,
+            has_next: false,
+        }
+    }
+
+    /// The same page of other things.
+    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            rows: self
+                .rows
+                .into_iter()
+                .map(|(cursor, row)| (cursor, change(row)))
+                .collect(),
+            has_previous: self.has_previous,
+            has_next: self.has_next,
+        }
+    }
+}
+
+impl<E: Table> Rows<E> {
+    /// One page of these rows, in one statement.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn page(
+        self,
+        request: &PageRequest<E>,
+        on: &impl Reader,
+    ) -> Result<Page<E::Model>, Fault> {
+        let order = request.reading_order();
+        let mut select = self.select();
+        order.apply(&mut select);
+        select.limit(u64::from(request.size) + 1);
+        let Some(place) = &request.place else {
+            let rows = on.conn().all(&select).await?;
+            let rows = rows.iter().map(model::<E>).collect::<Result<_, _>>()?;
+            return Ok(request.page(rows, false));
+        };
+        select.cond_where(order.beyond(place, false));
+        // One row says whether anything lies behind the cursor, even when the page is empty.
+        let mut outer = Query::select();
+        outer
+            .expr_as(Expr::col(("b", "behind")), "behind")
+            .from_subquery(
+                Query::select()
+                    .expr_as(self.behind(&order, place, None), "behind")
+                    .take(),
+                "b",
+            )
+            .join_subquery(sea_orm::JoinType::LeftJoin, select, "r", Expr::val(1).eq(1));
+        for column in self.columns() {
+            outer.expr_as(Expr::col(("r", column.as_str())), column.as_str());
+        }
+        for (column, way) in &order.keys {
+            outer.order_by(("r", column.as_str()), way.sql());
+        }
+        let rows = on.conn().all(&outer).await?;
+        let behind = rows
+            .first()
+            .map(|row| flag(row, "behind"))
+            .transpose()?
+            .unwrap_or(false);
+        let rows = present::<E>(&rows)?;
+        Ok(request.page(rows, behind))
+    }
+
+    /// The same page of the children of each of `parents`, in one statement. A parent without
+    /// children has an empty page.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn page_of_each(
+        self,
+        via: Via<E>,
+        parents: &[Uuid],
+        request: &PageRequest<E>,
+        on: &impl Reader,
+    ) -> Result<HashMap<Uuid, Page<E::Model>>, Fault> {
+        let conn = on.conn();
+        let mut pages = HashMap::with_capacity(parents.len());
+        for chunk in parents.chunks(dialect::KEY_CHUNK) {
+            let statement = self.page_of_each_statement(via, chunk, request, conn.backend());
+            let mut rows: HashMap<Uuid, (Vec<(i64, E::Model)>, bool)> = HashMap::new();
+            for row in conn.all(&statement).await? {
+                let parent: Uuid = get(&row, "parent")?;
+                let entry = rows.entry(parent).or_default();
+                if request.place.is_some() {
+                    entry.1 = flag(&row, "behind")?;
+                }
+                if let Some(rank) = get::<Option<i64>>(&row, "rank_in_parent")? {
+                    entry.0.push((rank, model::<E>(&row)?));
+                }
+            }
+            for parent in chunk {
+                let (mut children, behind) = rows.remove(parent).unwrap_or_default();
+                children.sort_by_key(|(rank, _)| *rank);
+                let children = children.into_iter().map(|(_, child)| child).collect();
+                pages.insert(*parent, request.page(children, behind));
+            }
+        }
+        Ok(pages)
+    }
+
+    fn page_of_each_statement(
+        &self,
+        via: Via<E>,
+        parents: &[Uuid],
+        request: &PageRequest<E>,
+        backend: sea_orm::DbBackend,
+    ) -> SelectStatement {
+        let order = request.reading_order();
+        let wanted = i64::from(request.size) + 1;
+        let lateral = dialect::has_lateral(backend);
+
+        let mut window = WindowStatement::new();
+        if !lateral {
+            window.add_partition_by(via.parent());
+        }
+        for (column, way) in &order.keys {
+            window.order_by((E::default(), *column), way.sql());
+        }
+        let mut children = self.select();
+        via.join(&mut children);
+        children.expr_window_as(Expr::cust("ROW_NUMBER()"), window, "rank_in_parent");
+        if let Some(place) = &request.place {
+            children.cond_where(order.beyond(place, false));
+        }
+
+        let key = || Expr::col((dialect::KEYS, dialect::KEYS));
+        let mut outer = Query::select();
+        outer
+            .expr_as(key(), "parent")
+            .expr_as(Expr::col(("r", "rank_in_parent")), "rank_in_parent")
+            .from(dialect::keys_table(backend, parents));
+        for column in self.columns() {
+            outer.expr_as(Expr::col(("r", column.as_str())), column.as_str());
+        }
+        if let Some(place) = &request.place {
+            outer.expr_as(self.behind(&order, place, Some((via, key()))), "behind");
+        }
+        if lateral {
+            children.and_where(via.parent().eq(key()));
+            order.apply(&mut children);
+            children.limit(wanted.unsigned_abs());
+            outer.join_lateral(
+                sea_orm::JoinType::LeftJoin,
+                children,
+                "r",
+                Expr::cust("TRUE"),
+            );
+        } else {
+            children
+                .expr_as(via.parent(), "of_parent")
+                .and_where(dialect::is_any_of(backend, via.parent(), parents));
+            outer.join_subquery(
+                sea_orm::JoinType::LeftJoin,
+                children,
+                "r",
+                Expr::col(("r", "of_parent"))
+                    .eq(key())
+                    .and(Expr::col(("r", "rank_in_parent")).lte(wanted)),
+            );
+        }
+        outer.take()
+    }
+
+    /// Whether one of these rows lies at the cursor or on its other side.
+    fn behind(&self, order: &Order<E>, place: &[Value], of: Option<(Via<E>, Expr)>) -> Expr {
+        let mut select = self.bare();
+        select
+            .expr(Expr::val(1))
+            .cond_where(order.reversed().beyond(place, true));
+        if let Some((via, parent)) = of {
+            via.join(&mut select);
+            select.and_where(via.parent().eq(parent));
+        }
+        Expr::exists(select)
+    }
+}
+
+/// The rows that a left join found.
+fn present<E: Table>(rows: &[QueryResult]) -> Result<Vec<E::Model>, Fault> {
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        if get::<Option<Uuid>>(row, E::KEY.as_str())?.is_some() {
+            found.push(model::<E>(row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// A truth value: PostgreSQL answers a boolean, the others a number.
+fn flag(row: &QueryResult, column: &str) -> Result<bool, Fault> {
+    get::<bool>(row, column).or_else(|_| get::<i64>(row, column).map(|n| n != 0))
+}
+
+fn fingerprint(list: &str, order: &str) -> [u8; 8] {
+    let digest = Sha256::new()
+        .chain_update(list)
+        .chain_update([0])
+        .chain_update(order)
+        .finalize();
+    let mut short = [0; 8];
+    short.copy_from_slice(&digest[..8]);
+    short
+}
+
+/// One value of a cursor, with the type that it must have.
+#[derive(serde::Serialize, serde::Deserialize)]
+enum Part {
+    #[serde(rename = "t")]
+    Time(i64),
+    #[serde(rename = "s")]
+    Text(String),
+    #[serde(rename = "i")]
+    Number(i64),
+    #[serde(rename = "u")]
+    Id(Uuid),
+}
+
+fn encode(list: [u8; 8], values: impl Iterator<Item = Value>) -> String {
+    let parts: Vec<Part> = values
+        .map(|value| match value {
+            Value::ChronoDateTimeUtc(Some(time)) => Part::Time(time.timestamp_micros()),
+            Value::String(Some(text)) => Part::Text(text),
+            Value::Int(Some(number)) => Part::Number(number.into()),
+            Value::BigInt(Some(number)) => Part::Number(number),
+            Value::Uuid(Some(id)) => Part::Id(id),
+            // An order's columns are NOT NULL and of these types; anything else gives a cursor
+            // that does not decode.
+            _ => Part::Text(String::new()),
+        })
+        .collect();
+    let mut bytes = list.to_vec();
+    bytes.extend(serde_json::to_vec(&parts).unwrap_or_default());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn decode(cursor: &str, list: [u8; 8]) -> Option<Vec<Value>> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+    let parts = bytes.strip_prefix(&list[..])?;
+    let parts: Vec<Part> = serde_json::from_slice(parts).ok()?;
+    parts
+        .into_iter()
+        .map(|part| match part {
+            Part::Time(micros) => DateTime::<Utc>::from_timestamp_micros(micros)
+                .filter(|time| {
+                    use chrono::Datelike;
+                    // What every engine's column can hold.
+                    (1000..=9999).contains(&time.year())
+                })
+                .map(|time| Value::ChronoDateTimeUtc(Some(time))),
+            Part::Text(text) => (!text.contains('\0')).then_some(Value::String(Some(text))),
+            Part::Number(number) => Some(Value::BigInt(Some(number))),
+            Part::Id(id) => Some(Value::Uuid(Some(id))),
+        })
+        .collect()
+}

@@ -1,0 +1,361 @@
+//! Reading: which rows, of which scope, with which columns.
+
+use std::{collections::HashMap, marker::PhantomData};
+
+use sea_orm::{
+    FromQueryResult, IdenStatic, ModelTrait, QueryResult, Value,
+    sea_query::{Condition, Expr, ExprTrait, IntoCondition, Query, SelectStatement},
+};
+use uuid::Uuid;
+
+use crate::{
+    Fault, Link, Reader, Record,
+    database::Conn,
+    dialect,
+    record::{Table, contains},
+};
+
+/// Which rows a read sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Only those nobody has deleted.
+    #[default]
+    Live,
+    /// Deleted ones as well.
+    WithDeleted,
+    /// Deleted ones alone.
+    OnlyDeleted,
+}
+
+/// Some rows of a table: the start of every read.
+///
+/// It sees live rows, unless made by [`with_deleted`](Rows::with_deleted),
+/// [`only_deleted`](Rows::only_deleted) or [`scoped`](Rows::scoped).
+pub struct Rows<E: Table> {
+    pub(crate) scope: Scope,
+    pub(crate) condition: Condition,
+    extra: Vec<E::Column>,
+    entity: PhantomData<E>,
+}
+
+impl<E: Table> Clone for Rows<E> {
+    fn clone(&self) -> Self {
+        Self {
+            scope: self.scope,
+            condition: self.condition.clone(),
+            extra: self.extra.clone(),
+            entity: PhantomData,
+        }
+    }
+}
+
+impl<E: Table> std::fmt::Debug for Rows<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rows")
+            .field("table", &E::default().table_name())
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a child row names its parent, when children of many parents are read at once.
+pub enum Via<E: Table> {
+    /// By a column of its own.
+    Column(E::Column),
+    /// By a link table: its name, the parent's column and the child's column.
+    Link {
+        /// The link table.
+        table: &'static str,
+        /// The column with the parent's id.
+        parent: &'static str,
+        /// The column with the child's id.
+        child: &'static str,
+    },
+}
+
+impl<E: Table> Clone for Via<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E: Table> Copy for Via<E> {}
+
+impl<E: Table> Via<E> {
+    /// The children are what the link's owners are to its targets: the posts of a tag.
+    pub fn owners_of<L: Link<Owner = E>>() -> Self
+    where
+        E: Record,
+    {
+        Self::Link {
+            table: L::table(),
+            parent: L::target_column(),
+            child: L::owner_column(),
+        }
+    }
+
+    /// The column with the parent's id, qualified.
+    pub(crate) fn parent(&self) -> Expr {
+        match self {
+            Self::Column(column) => Expr::col((E::default(), *column)),
+            Self::Link { table, parent, .. } => Expr::col((*table, *parent)),
+        }
+    }
+
+    pub(crate) fn join(&self, select: &mut SelectStatement) {
+        if let Self::Link { table, child, .. } = self {
+            select.inner_join(
+                *table,
+                Expr::col((*table, *child)).equals((E::default(), E::KEY)),
+            );
+        }
+    }
+}
+
+impl<E: Table> Rows<E> {
+    /// The rows nobody has deleted.
+    pub fn live() -> Self {
+        Self::scoped(Scope::Live)
+    }
+
+    /// All rows, deleted ones as well.
+    pub fn with_deleted() -> Self {
+        Self::scoped(Scope::WithDeleted)
+    }
+
+    /// The deleted rows alone.
+    pub fn only_deleted() -> Self {
+        Self::scoped(Scope::OnlyDeleted)
+    }
+
+    /// The rows of a scope that is known only at run time.
+    pub fn scoped(scope: Scope) -> Self {
+        Self {
+            scope,
+            condition: Condition::all(),
+            extra: Vec::new(),
+            entity: PhantomData,
+        }
+    }
+
+    /// Those that also meet `condition`.
+    #[must_use]
+    pub fn filter(mut self, condition: impl IntoCondition) -> Self {
+        self.condition = self.condition.add(condition.into_condition());
+        self
+    }
+
+    /// Reads a heavy or secret column as well.
+    #[must_use]
+    pub fn with(mut self, column: E::Column) -> Self {
+        if !contains::<E>(&self.extra, &column) {
+            self.extra.push(column);
+        }
+        self
+    }
+
+    /// The first of these rows, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement, as for every read.
+    pub async fn one(self, on: &impl Reader) -> Result<Option<E::Model>, Fault> {
+        let mut select = self.select();
+        select.limit(1);
+        on.conn()
+            .one(&select)
+            .await?
+            .map(|row| model::<E>(&row))
+            .transpose()
+    }
+
+    /// These rows in the order of their keys, `limit` at the most.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn all(self, limit: u64, on: &impl Reader) -> Result<Vec<E::Model>, Fault> {
+        let mut select = self.select();
+        select
+            .order_by((E::default(), E::KEY), sea_orm::Order::Asc)
+            .limit(limit);
+        on.conn()
+            .all(&select)
+            .await?
+            .iter()
+            .map(model::<E>)
+            .collect()
+    }
+
+    /// Those of these rows that have one of `ids`, by id.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn by_ids(
+        self,
+        ids: &[Uuid],
+        on: &impl Reader,
+    ) -> Result<HashMap<Uuid, E::Model>, Fault> {
+        self.by(E::KEY, ids, on).await
+    }
+
+    /// Those of these rows whose `column` holds one of `keys`, by that column, which is unique
+    /// among these rows.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn by(
+        self,
+        column: E::Column,
+        keys: &[Uuid],
+        on: &impl Reader,
+    ) -> Result<HashMap<Uuid, E::Model>, Fault> {
+        let conn = on.conn();
+        let mut found = HashMap::with_capacity(keys.len());
+        for chunk in keys.chunks(dialect::KEY_CHUNK) {
+            let mut select = self.select();
+            select.and_where(dialect::is_any_of(
+                conn.backend(),
+                Expr::col((E::default(), column)),
+                chunk,
+            ));
+            for row in conn.all(&select).await? {
+                let model = model::<E>(&row)?;
+                if let Some(key) = uuid_of::<E>(&model, column) {
+                    found.insert(key, model);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// How many rows these are.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn count(self, on: &impl Reader) -> Result<u64, Fault> {
+        let mut select = self.bare();
+        select.expr_as(Expr::col((E::default(), E::KEY)).count(), "n");
+        let row = on.conn().one(&select).await?;
+        count_of(row.as_ref())
+    }
+
+    /// How many of these rows each of `parents` has. A parent without any is absent.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn count_of_each(
+        self,
+        via: Via<E>,
+        parents: &[Uuid],
+        on: &impl Reader,
+    ) -> Result<HashMap<Uuid, u64>, Fault> {
+        let conn = on.conn();
+        let mut counts = HashMap::with_capacity(parents.len());
+        for chunk in parents.chunks(dialect::KEY_CHUNK) {
+            let mut select = self.bare();
+            via.join(&mut select);
+            select
+                .expr_as(via.parent(), "parent")
+                .expr_as(Expr::col((E::default(), E::KEY)).count(), "n")
+                .and_where(dialect::is_any_of(conn.backend(), via.parent(), chunk))
+                .add_group_by([via.parent()]);
+            for row in conn.all(&select).await? {
+                counts.insert(get(&row, "parent")?, count_of(Some(&row))?);
+            }
+        }
+        Ok(counts)
+    }
+
+    /// Whether there is any such row.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn exists(self, on: &impl Reader) -> Result<bool, Fault> {
+        let mut select = self.bare();
+        select.column((E::default(), E::KEY)).limit(1);
+        Ok(on.conn().one(&select).await?.is_some())
+    }
+
+    /// The statement without its columns.
+    pub(crate) fn bare(&self) -> SelectStatement {
+        let mut select = Query::select();
+        select.from(E::default()).cond_where(self.condition.clone());
+        if let Some(condition) = scope_condition::<E>(self.scope) {
+            select.and_where(condition);
+        }
+        select.take()
+    }
+
+    pub(crate) fn select(&self) -> SelectStatement {
+        let mut select = self.bare();
+        for column in self.columns() {
+            select.expr_as(Expr::col((E::default(), column)), column.as_str());
+        }
+        select
+    }
+
+    pub(crate) fn columns(&self) -> Vec<E::Column> {
+        E::selected().chain(self.extra.iter().copied()).collect()
+    }
+}
+
+pub(crate) fn scope_condition<E: Table>(scope: Scope) -> Option<Expr> {
+    let deleted_at = Expr::col((E::default(), E::DELETED?));
+    match scope {
+        Scope::Live => Some(deleted_at.is_null()),
+        Scope::WithDeleted => None,
+        Scope::OnlyDeleted => Some(deleted_at.is_not_null()),
+    }
+}
+
+pub(crate) fn model<E: Table>(row: &QueryResult) -> Result<E::Model, Fault> {
+    Ok(E::Model::from_query_result(row, "")?)
+}
+
+pub(crate) fn get<T: sea_orm::TryGetable>(row: &QueryResult, column: &str) -> Result<T, Fault> {
+    row.try_get("", column)
+        .map_err(|e| Fault::internal(e.to_string()))
+}
+
+pub(crate) fn count_of(row: Option<&QueryResult>) -> Result<u64, Fault> {
+    let count: i64 = match row {
+        Some(row) => get(row, "n")?,
+        None => 0,
+    };
+    Ok(count.unsigned_abs())
+}
+
+pub(crate) fn uuid_of<E: Table>(model: &E::Model, column: E::Column) -> Option<Uuid> {
+    match model.get(column) {
+        Value::Uuid(id) => id,
+        _ => None,
+    }
+}
+
+/// The rows of a record whose ids are known: `SELECT id, lock_version, … FOR UPDATE`.
+pub(crate) async fn locked_versions(
+    conn: Conn<'_>,
+    table: &'static str,
+    condition: Expr,
+    limit: u64,
+) -> Result<Vec<(Uuid, i32)>, Fault> {
+    let mut select = Query::select();
+    select
+        .column("id")
+        .column("lock_version")
+        .from(table)
+        .and_where(condition)
+        .order_by("id", sea_orm::Order::Asc)
+        .limit(limit);
+    dialect::lock_for_change(conn.backend(), &mut select);
+    let rows = conn.all(&select).await?;
+    rows.iter()
+        .map(|row| Ok((get(row, "id")?, get(row, "lock_version")?)))
+        .collect()
+}

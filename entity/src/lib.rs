@@ -1,0 +1,25 @@
+//! The tables as SeaORM entities: columns, relations, and what kind of record each is.
+
+pub mod id;
+
+pub mod category;
+pub mod import_source;
+pub mod login_session;
+pub mod post;
+pub mod post_author;
+pub mod post_tag;
+pub mod profile;
+pub mod tag;
+pub mod user;
+
+use plimsoll_records::Register;
+
+/// Every record type. A table with `deleted_at` that is not listed here fails a test.
+pub fn register() -> Register {
+    Register::new()
+        .with::<user::Entity>()
+        .with::<profile::Entity>()
+        .with::<category::Entity>()
+        .with::<tag::Entity>()
+        .with::<post::Entity>()
+}
