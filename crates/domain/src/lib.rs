@@ -1,1 +1,38 @@
+//! What the business does: one module an aggregate, with its rules, who may do what, and every
+//! query. Built on `plimsoll-records`; what talks to the outside is built on this.
 
+mod access;
+pub mod category;
+pub mod deletion;
+pub mod error;
+pub mod password;
+pub mod policy;
+pub mod post;
+pub mod profile;
+pub mod session;
+pub mod store;
+pub mod tag;
+pub mod text;
+pub mod user;
+pub mod viewer;
+
+pub use error::{AnyRecord, Error, Invalid, Result};
+pub use plimsoll_entity::id;
+pub use plimsoll_records::{
+    BadPage, DEFAULT_PAGE, Deletion, Direction, Fault, MAX_PAGE, Options, Page, PageArguments,
+    Read, Retention, Scope, Statement, Timing, Tx, Version,
+};
+pub use store::{Settings, Store};
+pub use viewer::{Request, Role, Viewer};
+
+/// A change to one field of a record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Patch<T> {
+    /// The field stays as it is.
+    #[default]
+    Keep,
+    /// The field is emptied.
+    Clear,
+    /// The field gets a value.
+    Set(T),
+}

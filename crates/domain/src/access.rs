@@ -1,0 +1,62 @@
+//! What every aggregate does alike: which rows a scope shows to whom, and locking the one that
+//! a mutation names.
+
+use plimsoll_records::{Locked, Record, Rows, Scope, Tx};
+use sea_orm::{ColumnTrait, sea_query::Expr};
+use uuid::Uuid;
+
+use crate::{
+    Error, Result, Viewer,
+    policy::{Act, Relation, Subject, may},
+};
+
+/// The rows of `scope`, for records whose live rows everybody sees. Deleted ones are seen by
+/// those who may see any; for everybody else there are none.
+pub(crate) fn scoped<E: Record>(viewer: &Viewer, subject: Subject, scope: Scope) -> Rows<E> {
+    if may(viewer, subject, Act::SeeDeleted, Relation::NONE) {
+        return Rows::scoped(scope);
+    }
+    match scope {
+        Scope::Live | Scope::WithDeleted => Rows::live(),
+        Scope::OnlyDeleted => Rows::only_deleted().filter(nothing()),
+    }
+}
+
+/// A condition that no row meets.
+pub(crate) fn nothing() -> Expr {
+    Expr::cust("1 = 0")
+}
+
+/// The row that a mutation names, locked.
+pub(crate) async fn lock<E: Record>(
+    tx: &mut Tx,
+    rows: Rows<E>,
+    id: impl Into<Uuid>,
+) -> Result<Locked<E>> {
+    let id: Uuid = id.into();
+    rows.filter(E::ID.eq(id))
+        .lock(tx)
+        .await?
+        .ok_or_else(Error::not_found)
+}
+
+/// The deleted row that a restoration or a purge names, locked. `visible` makes the rows that
+/// the viewer sees in a scope.
+pub(crate) async fn lock_deleted<E: Record>(
+    tx: &mut Tx,
+    visible: impl Fn(Scope) -> Rows<E>,
+    id: impl Into<Uuid>,
+) -> Result<Locked<E>> {
+    let id: Uuid = id.into();
+    let deleted = visible(Scope::OnlyDeleted)
+        .filter(E::ID.eq(id))
+        .lock(tx)
+        .await?;
+    if let Some(deleted) = deleted {
+        return Ok(deleted);
+    }
+    if visible(Scope::Live).filter(E::ID.eq(id)).exists(tx).await? {
+        return Err(Error::invalid("id", "It is not deleted."));
+    }
+    Err(Error::not_found())
+}

@@ -1,0 +1,303 @@
+//! Categories: a tree of subjects. A post has one at most.
+
+use std::collections::HashMap;
+
+use plimsoll_entity::{category, id::CategoryId};
+use plimsoll_records::{Order, PageRequest, Rows, Via};
+use sea_orm::{ActiveValue::Set, ColumnTrait};
+use uuid::Uuid;
+
+use crate::{
+    Direction, Error, Page, PageArguments, Patch, Read, Result, Retention, Scope, Tx, Version,
+    Viewer,
+    access::{lock, lock_deleted, scoped},
+    policy::{Act, Relation, Subject, require},
+    text::{Check, slug_of},
+};
+
+/// A category.
+pub type Category = category::Model;
+
+/// What a new category is made of.
+#[derive(Clone, Debug)]
+pub struct CreateCategory {
+    /// What it is called.
+    pub name: String,
+    /// What it is found by; made of the name when absent.
+    pub slug: Option<String>,
+    /// The category that it lies in.
+    pub parent: Option<CategoryId>,
+}
+
+/// What changes of a category.
+#[derive(Clone, Debug)]
+pub struct UpdateCategory {
+    /// Which category.
+    pub id: CategoryId,
+    /// The version that the viewer saw.
+    pub seen: Version,
+    /// What it is called.
+    pub name: Patch<String>,
+    /// What it is found by.
+    pub slug: Patch<String>,
+    /// The category that it lies in.
+    pub parent: Patch<CategoryId>,
+}
+
+/// What categories can be ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CategoryOrder {
+    /// By slug.
+    #[default]
+    Slug,
+    /// By when they were made.
+    CreatedAt,
+}
+
+fn visible(viewer: &Viewer, scope: Scope) -> Rows<category::Entity> {
+    scoped(viewer, Subject::Category, scope)
+}
+
+/// Those of the categories that the viewer sees, by id.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering, as for every read.
+pub async fn by_ids(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Category>> {
+    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+}
+
+/// The category with this slug, if the viewer sees one.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn by_slug(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    slug: &str,
+) -> Result<Option<Category>> {
+    let slug = crate::text::fold(slug);
+    Ok(visible(viewer, scope)
+        .filter(category::Column::Slug.eq(slug))
+        .one(read)
+        .await?)
+}
+
+/// One page of the categories.
+///
+/// # Errors
+///
+/// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
+pub async fn page(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    (order, direction): (CategoryOrder, Direction),
+    arguments: &PageArguments,
+) -> Result<Page<Category>> {
+    let column = match order {
+        CategoryOrder::Slug => category::Column::Slug,
+        CategoryOrder::CreatedAt => category::Column::CreatedAt,
+    };
+    let list = format!("categories {scope:?}");
+    let request = PageRequest::parse(&list, Order::by(column, direction), arguments)?;
+    Ok(visible(viewer, scope).page(&request, read).await?)
+}
+
+/// How many categories there are.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn count(read: &Read, viewer: &Viewer, scope: Scope) -> Result<u64> {
+    Ok(visible(viewer, scope).count(read).await?)
+}
+
+/// One page of the categories right below each of `parents`, ordered by slug.
+///
+/// # Errors
+///
+/// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
+pub async fn pages_below(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    arguments: &PageArguments,
+    parents: &[Uuid],
+) -> Result<HashMap<Uuid, Page<Category>>> {
+    let list = format!("category.children {scope:?}");
+    let order = Order::by(category::Column::Slug, Direction::Ascending);
+    let request = PageRequest::parse(&list, order, arguments)?;
+    let via = Via::Column(category::Column::ParentId);
+    Ok(visible(viewer, scope)
+        .page_of_each(via, parents, &request, read)
+        .await?)
+}
+
+/// How many categories lie right below each of `parents`.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn counts_below(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    parents: &[Uuid],
+) -> Result<HashMap<Uuid, u64>> {
+    let via = Via::Column(category::Column::ParentId);
+    Ok(visible(viewer, scope)
+        .count_of_each(via, parents, read)
+        .await?)
+}
+
+/// Makes a category.
+///
+/// # Errors
+///
+/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if a live category has the slug.
+pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateCategory) -> Result<Category> {
+    require(viewer, Subject::Category, Act::Create, Relation::NONE)?;
+    let mut check = Check::new();
+    let name = check.line("name", &command.name);
+    let slug = match &command.slug {
+        Some(slug) => check.slug("slug", slug),
+        None => slug_of(&name),
+    };
+    check.done()?;
+    if let Some(parent) = command.parent {
+        hold(tx, "parentId", parent).await?;
+    }
+    let row = category::ActiveModel {
+        name: Set(name),
+        slug: Set(slug),
+        parent_id: Set(command.parent),
+        ..Default::default()
+    };
+    Ok(tx.create::<category::Entity>(row).await?)
+}
+
+/// Keeps a category live until the transaction ends, so that something can be put into it.
+pub(crate) async fn hold(tx: &mut Tx, field: &str, id: CategoryId) -> Result<()> {
+    let held = tx.hold_live::<category::Entity>(&[id.into()]).await?;
+    if held.is_empty() {
+        Err(Error::not_found_at(field))
+    } else {
+        Ok(())
+    }
+}
+
+/// How deep the tree of categories may be.
+const MAX_DEPTH: usize = 32;
+
+/// Refuses to put a category below itself.
+async fn refuse_cycle(tx: &mut Tx, id: CategoryId, parent: CategoryId) -> Result<()> {
+    let mut above = Some(parent);
+    for _ in 0..MAX_DEPTH {
+        let Some(at) = above else { return Ok(()) };
+        if at == id {
+            return Err(Error::invalid(
+                "parentId",
+                "A category cannot lie below itself.",
+            ));
+        }
+        let found = Rows::<category::Entity>::with_deleted()
+            .filter(category::Column::Id.eq(at))
+            .lock(tx)
+            .await?;
+        above = found.and_then(|category| category.parent_id);
+    }
+    Err(Error::invalid(
+        "parentId",
+        format!("Categories lie at most {MAX_DEPTH} deep."),
+    ))
+}
+
+/// Changes a category.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::AlreadyExists`](crate::Error::AlreadyExists).
+pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateCategory) -> Result<Category> {
+    let locked = lock(tx, visible(viewer, Scope::Live), command.id).await?;
+    require(viewer, Subject::Category, Act::Change, Relation::NONE)?;
+    let mut check = Check::new();
+    let mut changes = category::ActiveModel::default();
+    if let Some(name) = check.required("name", command.name) {
+        changes.name = Set(check.line("name", &name));
+    }
+    if let Some(slug) = check.required("slug", command.slug) {
+        changes.slug = Set(check.slug("slug", &slug));
+    }
+    check.done()?;
+    match command.parent {
+        Patch::Keep => {}
+        Patch::Clear => changes.parent_id = Set(None),
+        Patch::Set(parent) => {
+            hold(tx, "parentId", parent).await?;
+            refuse_cycle(tx, command.id, parent).await?;
+            changes.parent_id = Set(Some(parent));
+        }
+    }
+    Ok(locked.update(tx, command.seen, changes).await?)
+}
+
+/// Deletes a category and those below it, unless a live post is in one of them.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::StillReferenced`](crate::Error::StillReferenced) by a live post.
+pub async fn delete(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: CategoryId,
+    seen: Version,
+) -> Result<Category> {
+    let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
+    require(viewer, Subject::Category, Act::Delete, Relation::NONE)?;
+    Ok(locked.delete(tx, seen).await?)
+}
+
+/// Restores a deleted category.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if its slug was taken meanwhile.
+pub async fn restore(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: CategoryId,
+    seen: Version,
+) -> Result<Category> {
+    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
+    require(viewer, Subject::Category, Act::Restore, Relation::NONE)?;
+    Ok(locked.restore(tx, seen).await?)
+}
+
+/// Removes a deleted category for good, after the retention time.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::Invalid`](crate::Error::Invalid) before the retention time is over.
+pub async fn purge(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: CategoryId,
+    seen: Version,
+    retention: Retention,
+) -> Result<Category> {
+    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
+    require(viewer, Subject::Category, Act::Purge, Relation::NONE)?;
+    Ok(locked.purge(tx, seen, retention).await?)
+}

@@ -1,0 +1,217 @@
+//! What can happen to a request, in the words of the business.
+
+use plimsoll_entity as entity;
+use plimsoll_records::{BadPage, Fault, Record, Refused, Timing, Version};
+use uuid::Uuid;
+
+/// The answer of every function that can be refused.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a request was refused, or failed. Nothing was changed, unless the variant says so.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such record, or the viewer may not see it. The path names the argument.
+    #[error("not found")]
+    NotFound {
+        /// The argument that named it.
+        path: Vec<String>,
+    },
+    /// The record changed since the viewer read it.
+    #[error("the record is at version {}, not {}", current.version().0, seen.0)]
+    Conflict {
+        /// The version that the viewer saw.
+        seen: Version,
+        /// The record as it is now.
+        current: Box<AnyRecord>,
+    },
+    /// A value that must be unique is taken.
+    #[error("{field} is taken")]
+    AlreadyExists {
+        /// The argument that holds the value.
+        field: String,
+    },
+    /// Arguments that cannot be accepted, each with the reason.
+    #[error("invalid arguments")]
+    Invalid(Vec<Invalid>),
+    /// The viewer sees the record and may not do this to it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Nobody is logged in, or the token is not good any longer.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// Arguments of a list that do not fit together, or a cursor of another list.
+    #[error(transparent)]
+    BadPage(#[from] BadPage),
+    /// Other records refer to the one that was to go.
+    #[error("{message}")]
+    StillReferenced {
+        /// What stands in the way.
+        message: String,
+        /// The type of the records that refer to it.
+        record_type: String,
+        /// The first of them.
+        ids: Vec<Uuid>,
+    },
+    /// A passing trouble: the same may succeed if tried again.
+    #[error("the database is busy or away")]
+    Unavailable(Timing),
+    /// The change may or may not have been made.
+    #[error("the connection was lost during the commit")]
+    OutcomeUnknown,
+    /// Something is broken; for the log, never for a client.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// An argument that cannot be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// Where the argument is: `["input", "title"]`.
+    pub path: Vec<String>,
+    /// What is wrong with it: a sentence for people.
+    pub message: String,
+}
+
+/// A record of any type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyRecord {
+    /// A user.
+    User(entity::user::Model),
+    /// A profile.
+    Profile(entity::profile::Model),
+    /// A category.
+    Category(entity::category::Model),
+    /// A tag.
+    Tag(entity::tag::Model),
+    /// A post.
+    Post(entity::post::Model),
+}
+
+impl AnyRecord {
+    /// The record's version.
+    pub fn version(&self) -> Version {
+        Version(match self {
+            Self::User(record) => record.lock_version,
+            Self::Profile(record) => record.lock_version,
+            Self::Category(record) => record.lock_version,
+            Self::Tag(record) => record.lock_version,
+            Self::Post(record) => record.lock_version,
+        })
+    }
+}
+
+macro_rules! any_record {
+    ($($module:ident => $variant:ident),*) => {$(
+        impl From<entity::$module::Model> for AnyRecord {
+            fn from(record: entity::$module::Model) -> Self {
+                Self::$variant(record)
+            }
+        }
+    )*};
+}
+
+any_record!(
+    user => User, profile => Profile, category => Category, tag => Tag, post => Post
+);
+
+impl Error {
+    /// The record that the mutation's `id` names is not there for the viewer.
+    pub fn not_found() -> Self {
+        Self::not_found_at("id")
+    }
+
+    /// The record that a field of the input names is not there for the viewer.
+    pub fn not_found_at(field: &str) -> Self {
+        Self::NotFound { path: path(field) }
+    }
+
+    /// One field of the input cannot be accepted.
+    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![Invalid {
+            path: path(field),
+            message: message.into(),
+        }])
+    }
+}
+
+/// Where a field of a mutation's input is.
+pub fn path(field: &str) -> Vec<String> {
+    vec!["input".into(), field.into()]
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Duplicate { column, .. } => Self::AlreadyExists {
+                field: field_of(&column).into(),
+            },
+            Fault::Reference { .. } => Self::StillReferenced {
+                message: "Other records still refer to it.".into(),
+                record_type: String::new(),
+                ids: Vec::new(),
+            },
+            Fault::Transient(timing) => Self::Unavailable(timing),
+            Fault::OutcomeUnknown => Self::OutcomeUnknown,
+            fault @ (Fault::Check { .. } | Fault::ReadOnly | Fault::Internal(_)) => {
+                Self::Internal(fault.to_string())
+            }
+        }
+    }
+}
+
+/// The client's name for a column that must be unique: folded forms end in `_key`.
+fn field_of(column: &str) -> &str {
+    match column {
+        "user_id" => "userId",
+        _ => column.strip_suffix("_key").unwrap_or(column),
+    }
+}
+
+impl<E: Record> From<Refused<E>> for Error
+where
+    AnyRecord: From<E::Model>,
+{
+    fn from(refused: Refused<E>) -> Self {
+        match refused {
+            Refused::Conflict { seen, current } => Self::Conflict {
+                seen,
+                current: Box::new((*current).into()),
+            },
+            Refused::StillReferenced { record_type, ids } => Self::StillReferenced {
+                message: format!("A {record_type} still belongs to it."),
+                record_type: record_type.into(),
+                ids,
+            },
+            Refused::TooMany => Self::invalid(
+                "id",
+                format!(
+                    "Deleting this would take more than {} records along; delete some of them \
+                     first.",
+                    plimsoll_records::MAX_DELETION
+                ),
+            ),
+            Refused::TakenAlong(deletion) => Self::invalid(
+                "id",
+                format!(
+                    "It was deleted along with a {}; restore or purge that one.",
+                    deletion.root_type
+                ),
+            ),
+            Refused::ParentDeleted(parent) => Self::invalid(
+                "id",
+                format!(
+                    "The {} that it belongs to is deleted; restore that one first.",
+                    parent.record_type
+                ),
+            ),
+            Refused::TooEarly(from) => Self::invalid(
+                "id",
+                format!(
+                    "The retention time is not over; it may be purged from {}.",
+                    from.format("%Y-%m-%dT%H:%M:%SZ")
+                ),
+            ),
+            Refused::Fault(fault) => fault.into(),
+        }
+    }
+}

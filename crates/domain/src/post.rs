@@ -1,0 +1,548 @@
+//! Posts: what authors publish, alone or with others.
+
+use std::collections::{HashMap, HashSet};
+
+use plimsoll_entity::{
+    id::{CategoryId, PostId, TagId, UserId},
+    post, post_author, post_tag, tag, user,
+};
+use plimsoll_records::{Link, Order, PageRequest, Rows, Via, links_to};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait,
+    sea_query::{Condition, Expr, ExprTrait},
+};
+use uuid::Uuid;
+
+use crate::{
+    Direction, Error, Page, PageArguments, Patch, Read, Result, Retention, Scope, Tx, Version,
+    Viewer,
+    access::{lock, lock_deleted, nothing},
+    category::hold,
+    policy::{Act, Relation, Subject, require},
+    text::{Check, MAX_CONTENT, fold, slug_of},
+};
+
+/// A post.
+pub type Post = post::Model;
+
+/// What a new post is made of.
+#[derive(Clone, Debug)]
+pub struct CreatePost {
+    /// What it is called.
+    pub title: String,
+    /// What it is found by; made of the title when absent.
+    pub slug: Option<String>,
+    /// Markdown.
+    pub content: String,
+    /// The category it is in.
+    pub category: Option<CategoryId>,
+    /// Its tags, in order.
+    pub tags: Vec<TagId>,
+}
+
+/// What changes of a post.
+#[derive(Clone, Debug)]
+pub struct UpdatePost {
+    /// Which post.
+    pub id: PostId,
+    /// The version that the viewer saw.
+    pub seen: Version,
+    /// What it is called.
+    pub title: Patch<String>,
+    /// What it is found by.
+    pub slug: Patch<String>,
+    /// Markdown.
+    pub content: Patch<String>,
+    /// The category it is in.
+    pub category: Patch<CategoryId>,
+}
+
+/// What posts can be ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PostOrder {
+    /// By when they were published; by when they were made before that.
+    #[default]
+    PublishedAt,
+    /// By when they were made.
+    CreatedAt,
+    /// By when they were last changed.
+    UpdatedAt,
+}
+
+/// Which posts a list shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PostFilter {
+    /// Published ones, or drafts.
+    pub published: Option<bool>,
+}
+
+/// Whose posts a nested list shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PostsOf {
+    /// An author's.
+    Author,
+    /// A category's.
+    Category,
+    /// A tag's.
+    Tag,
+}
+
+impl PostsOf {
+    fn via(self) -> Via<post::Entity> {
+        match self {
+            Self::Author => Via::Column(post::Column::AuthorId),
+            Self::Category => Via::Column(post::Column::CategoryId),
+            Self::Tag => Via::owners_of::<post_tag::Entity>(),
+        }
+    }
+}
+
+/// `published = TRUE`, as the partial index says it.
+fn is_published(published: bool) -> Expr {
+    let value = if published { "TRUE" } else { "FALSE" };
+    Expr::col((post::Entity, post::Column::Published)).eq(Expr::custom_keyword(value))
+}
+
+/// The posts that the viewer sees in a scope: drafts by those who write and who moderate them,
+/// deleted ones by their author and who moderates.
+fn visible(viewer: &Viewer, scope: Scope) -> Rows<post::Entity> {
+    let rows = Rows::scoped(scope);
+    if viewer.is_moderator() {
+        return rows;
+    }
+    let live = post::Column::DeletedAt.is_null();
+    let Some(me) = viewer.user_id() else {
+        return match scope {
+            Scope::Live => rows.filter(is_published(true)),
+            Scope::WithDeleted => rows.filter(is_published(true)).filter(live),
+            Scope::OnlyDeleted => rows.filter(nothing()),
+        };
+    };
+    let mine = post::Column::AuthorId.eq(me);
+    let with_me =
+        links_to::<post_author::Entity>(Expr::col((post::Entity, post::Column::Id)), me.into());
+    let shown = Condition::any()
+        .add(is_published(true))
+        .add(mine.clone())
+        .add(with_me);
+    match scope {
+        Scope::Live => rows.filter(shown),
+        Scope::WithDeleted => rows.filter(
+            Condition::any()
+                .add(mine)
+                .add(Condition::all().add(live).add(shown)),
+        ),
+        Scope::OnlyDeleted => rows.filter(mine),
+    }
+}
+
+fn filtered(viewer: &Viewer, scope: Scope, filter: PostFilter) -> Rows<post::Entity> {
+    let rows = visible(viewer, scope);
+    match filter.published {
+        None => rows,
+        Some(published) => rows.filter(is_published(published)),
+    }
+}
+
+/// Those of the posts that the viewer sees, by id.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering, as for every read.
+pub async fn by_ids(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Post>> {
+    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+}
+
+/// The post with this slug, if the viewer sees one. Among deleted ones, the newest.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn by_slug(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    slug: &str,
+) -> Result<Option<Post>> {
+    Ok(visible(viewer, scope)
+        .filter(post::Column::Slug.eq(fold(slug)))
+        .one(read)
+        .await?)
+}
+
+/// The text of each post; for posts that the viewer was shown.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn contents(read: &Read, viewer: &Viewer, ids: &[Uuid]) -> Result<HashMap<Uuid, String>> {
+    let posts = visible(viewer, Scope::WithDeleted)
+        .with(post::Column::Content)
+        .by_ids(ids, read)
+        .await?;
+    Ok(posts
+        .into_iter()
+        .filter_map(|(id, post)| Some((id, post.content.into_inner()?)))
+        .collect())
+}
+
+/// One page of the posts.
+///
+/// # Errors
+///
+/// [`Error::BadPage`] if the arguments do not fit.
+pub async fn page(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    filter: PostFilter,
+    (order, direction): (PostOrder, Direction),
+    arguments: &PageArguments,
+) -> Result<Page<Post>> {
+    let column = match order {
+        PostOrder::PublishedAt => post::Column::ListedAt,
+        PostOrder::CreatedAt => post::Column::CreatedAt,
+        PostOrder::UpdatedAt => post::Column::UpdatedAt,
+    };
+    let list = format!("posts {scope:?} {filter:?}");
+    let request = PageRequest::parse(&list, Order::by(column, direction), arguments)?;
+    Ok(filtered(viewer, scope, filter).page(&request, read).await?)
+}
+
+/// How many posts there are.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn count(read: &Read, viewer: &Viewer, scope: Scope, filter: PostFilter) -> Result<u64> {
+    Ok(filtered(viewer, scope, filter).count(read).await?)
+}
+
+/// One page of the posts of each of `parents`, the newest first.
+///
+/// # Errors
+///
+/// [`Error::BadPage`] if the arguments do not fit.
+pub async fn pages_of(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    of: PostsOf,
+    arguments: &PageArguments,
+    parents: &[Uuid],
+) -> Result<HashMap<Uuid, Page<Post>>> {
+    let list = format!("posts of {of:?} {scope:?}");
+    let order = Order::by(post::Column::ListedAt, Direction::Descending);
+    let request = PageRequest::parse(&list, order, arguments)?;
+    Ok(visible(viewer, scope)
+        .page_of_each(of.via(), parents, &request, read)
+        .await?)
+}
+
+/// How many posts each of `parents` has.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn counts_of(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    of: PostsOf,
+    parents: &[Uuid],
+) -> Result<HashMap<Uuid, u64>> {
+    Ok(visible(viewer, scope)
+        .count_of_each(of.via(), parents, read)
+        .await?)
+}
+
+/// Makes a draft, with the viewer as its author.
+///
+/// # Errors
+///
+/// [`Error::AlreadyExists`] if a live post has the slug, [`Error::NotFound`] if the category or
+/// a tag is not there.
+pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreatePost) -> Result<Post> {
+    require(viewer, Subject::Post, Act::Create, Relation::NONE)?;
+    let author = viewer
+        .user_id()
+        .ok_or_else(|| Error::Unauthenticated("Log in.".into()))?;
+    let mut check = Check::new();
+    let title = check.line("title", &command.title);
+    let content = check.body("content", command.content, MAX_CONTENT);
+    let slug = command.slug.map(|slug| check.slug("slug", &slug));
+    let tags = distinct(&mut check, "tagIds", &command.tags, post_tag::Entity::MAX);
+    check.done()?;
+    if tx
+        .hold_live::<user::Entity>(&[author.into()])
+        .await?
+        .is_empty()
+    {
+        return Err(Error::Unauthenticated(
+            "The user is not there any longer.".into(),
+        ));
+    }
+    if let Some(category) = command.category {
+        hold(tx, "categoryId", category).await?;
+    }
+    hold_all::<tag::Entity>(tx, "tagIds", &tags).await?;
+    let slug = match slug {
+        Some(slug) => slug,
+        None => free_slug(tx, &title).await?,
+    };
+    let id = tx.mint();
+    let row = post::ActiveModel {
+        id: Set(PostId(id)),
+        title: Set(title),
+        slug: Set(slug),
+        content: Set(content.into()),
+        published: Set(false),
+        published_at: Set(None),
+        author_id: Set(author),
+        category_id: Set(command.category),
+        ..Default::default()
+    };
+    let post = tx.create::<post::Entity>(row).await?;
+    tx.add_links::<post_tag::Entity>(&[(id, tags)]).await?;
+    Ok(post)
+}
+
+/// Changes a post.
+///
+/// # Errors
+///
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`], or [`Error::AlreadyExists`]
+/// if the slug is taken.
+pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdatePost) -> Result<Post> {
+    let mut rows = visible(viewer, Scope::Live);
+    if command.content != Patch::Keep {
+        // Read to see whether it differs, and to note in the audit log what it was.
+        rows = rows.with(post::Column::Content);
+    }
+    let locked = lock(tx, rows, command.id).await?;
+    let relation = relation(tx, viewer, &locked).await?;
+    require(viewer, Subject::Post, Act::Change, relation)?;
+    let mut check = Check::new();
+    let mut changes = post::ActiveModel::default();
+    if let Some(title) = check.required("title", command.title) {
+        changes.title = Set(check.line("title", &title));
+    }
+    if let Some(slug) = check.required("slug", command.slug) {
+        changes.slug = Set(check.slug("slug", &slug));
+    }
+    if let Some(content) = check.required("content", command.content) {
+        changes.content = Set(check.body("content", content, MAX_CONTENT).into());
+    }
+    check.done()?;
+    match command.category {
+        Patch::Keep => {}
+        Patch::Clear => changes.category_id = Set(None),
+        Patch::Set(category) => {
+            if locked.category_id != Some(category) {
+                hold(tx, "categoryId", category).await?;
+            }
+            changes.category_id = Set(Some(category));
+        }
+    }
+    Ok(locked.update(tx, command.seen, changes).await?)
+}
+
+/// Publishes a post, or takes it back. The first publication's time stays.
+///
+/// # Errors
+///
+/// [`Error::NotFound`], [`Error::Forbidden`] or [`Error::Conflict`].
+pub async fn set_published(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: PostId,
+    seen: Version,
+    published: bool,
+) -> Result<Post> {
+    let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
+    let relation = relation(tx, viewer, &locked).await?;
+    require(viewer, Subject::Post, Act::Change, relation)?;
+    let mut changes = post::ActiveModel {
+        published: Set(published),
+        ..Default::default()
+    };
+    if published && locked.published_at.is_none() {
+        changes.published_at = Set(Some(tx.now()));
+    }
+    Ok(locked.update(tx, seen, changes).await?)
+}
+
+/// Says which tags a post has, in order.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] of the post or of a tag, [`Error::Forbidden`], [`Error::Conflict`], or
+/// [`Error::Invalid`] if a tag is named twice or there are too many.
+pub async fn set_tags(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: PostId,
+    seen: Version,
+    tags: &[TagId],
+) -> Result<Post> {
+    let mut check = Check::new();
+    let tags = distinct(&mut check, "tagIds", tags, post_tag::Entity::MAX);
+    check.done()?;
+    let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
+    let relation = relation(tx, viewer, &locked).await?;
+    require(viewer, Subject::Post, Act::Change, relation)?;
+    hold_all::<tag::Entity>(tx, "tagIds", &tags).await?;
+    Ok(locked
+        .set_links::<post_tag::Entity>(tx, seen, &tags)
+        .await?)
+}
+
+/// Says who a post's co-authors are, in order.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] of the post or of a user, [`Error::Forbidden`], [`Error::Conflict`], or
+/// [`Error::Invalid`] if a user is named twice, is the author, or there are too many.
+pub async fn set_co_authors(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: PostId,
+    seen: Version,
+    users: &[UserId],
+) -> Result<Post> {
+    let mut check = Check::new();
+    let ids = distinct(&mut check, "userIds", users, post_author::Entity::MAX);
+    let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
+    let relation = relation(tx, viewer, &locked).await?;
+    require(viewer, Subject::Post, Act::SetCoAuthors, relation)?;
+    if users.contains(&locked.author_id) {
+        check.refuse("userIds", "The author is not a co-author as well.");
+    }
+    check.done()?;
+    hold_all::<user::Entity>(tx, "userIds", &ids).await?;
+    Ok(locked
+        .set_links::<post_author::Entity>(tx, seen, &ids)
+        .await?)
+}
+
+/// Deletes a post.
+///
+/// # Errors
+///
+/// [`Error::NotFound`], [`Error::Forbidden`] or [`Error::Conflict`].
+pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: PostId, seen: Version) -> Result<Post> {
+    let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
+    let relation = relation(tx, viewer, &locked).await?;
+    require(viewer, Subject::Post, Act::Delete, relation)?;
+    Ok(locked.delete(tx, seen).await?)
+}
+
+/// Restores a deleted post.
+///
+/// # Errors
+///
+/// [`Error::NotFound`], [`Error::Conflict`], [`Error::AlreadyExists`] if its slug was taken
+/// meanwhile, or [`Error::Invalid`] if it went along with its author.
+pub async fn restore(tx: &mut Tx, viewer: &Viewer, id: PostId, seen: Version) -> Result<Post> {
+    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
+    let relation = relation(tx, viewer, &locked).await?;
+    require(viewer, Subject::Post, Act::Restore, relation)?;
+    Ok(locked.restore(tx, seen).await?)
+}
+
+/// Removes a deleted post for good, after the retention time.
+///
+/// # Errors
+///
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`], or [`Error::Invalid`] before
+/// the retention time is over.
+pub async fn purge(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: PostId,
+    seen: Version,
+    retention: Retention,
+) -> Result<Post> {
+    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
+    require(viewer, Subject::Post, Act::Purge, Relation::NONE)?;
+    Ok(locked.purge(tx, seen, retention).await?)
+}
+
+/// What the viewer is to a post. Whether they are its co-author is looked up only if it matters.
+async fn relation(tx: &mut Tx, viewer: &Viewer, post: &Post) -> Result<Relation> {
+    let owner = viewer.user_id() == Some(post.author_id);
+    let co_author = match viewer.user_id() {
+        Some(me) if !owner && !viewer.is_moderator() => {
+            Rows::<post::Entity>::with_deleted()
+                .filter(post::Column::Id.eq(post.id))
+                .filter(links_to::<post_author::Entity>(
+                    Expr::col((post::Entity, post::Column::Id)),
+                    me.into(),
+                ))
+                .exists(tx)
+                .await?
+        }
+        _ => false,
+    };
+    Ok(Relation { owner, co_author })
+}
+
+/// A slug that is made of the title, with a number if the plain one is taken.
+async fn free_slug(tx: &mut Tx, title: &str) -> Result<String> {
+    let plain = slug_of(title);
+    let candidates: Vec<String> = std::iter::once(plain.clone())
+        .chain((2..=30).map(|n| format!("{plain}-{n}")))
+        .collect();
+    let taken: HashSet<String> = Rows::<post::Entity>::live()
+        .filter(post::Column::Slug.is_in(candidates.clone()))
+        .all(candidates.len() as u64, tx)
+        .await?
+        .into_iter()
+        .map(|post| post.slug)
+        .collect();
+    Ok(candidates
+        .into_iter()
+        .find(|slug| !taken.contains(slug))
+        .unwrap_or_else(|| format!("{plain}-{}", tx.mint().simple())))
+}
+
+/// Ids that are named once each, and not too many.
+fn distinct<T: Copy + Into<Uuid>>(
+    check: &mut Check,
+    field: &str,
+    ids: &[T],
+    most: usize,
+) -> Vec<Uuid> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| (*id).into()).collect();
+    let different: HashSet<&Uuid> = ids.iter().collect();
+    if different.len() < ids.len() {
+        check.refuse(field, "Each may be named once.");
+    }
+    if ids.len() > most {
+        check.refuse(field, format!("There may be at most {most}."));
+    }
+    ids
+}
+
+/// Keeps all of `ids` live until the transaction ends.
+async fn hold_all<E: plimsoll_records::Record>(
+    tx: &mut Tx,
+    field: &str,
+    ids: &[Uuid],
+) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let held = tx.hold_live::<E>(ids).await?;
+    if held.len() == ids.len() {
+        Ok(())
+    } else {
+        Err(Error::not_found_at(field))
+    }
+}

@@ -1,0 +1,244 @@
+//! Profiles: what users tell about themselves. One for each user.
+
+use std::collections::HashMap;
+
+use plimsoll_entity::{
+    id::{ProfileId, UserId},
+    profile, user,
+};
+use plimsoll_records::Rows;
+use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::Condition};
+use uuid::Uuid;
+
+use crate::{
+    Error, Patch, Read, Result, Retention, Scope, Tx, Version, Viewer,
+    access::{lock, lock_deleted, nothing},
+    policy::{Act, Relation, Subject, may, require},
+    text::{Check, MAX_BIO},
+};
+
+/// A profile.
+pub type Profile = profile::Model;
+
+/// The most bytes of a profile's metadata.
+const MAX_METADATA: usize = 16 * 1024;
+
+/// What a new profile is made of.
+#[derive(Clone, Debug)]
+pub struct CreateProfile {
+    /// Whose it is.
+    pub user: UserId,
+    /// What they tell about themselves.
+    pub bio: Option<String>,
+    /// Where their picture is.
+    pub avatar_url: Option<String>,
+    /// Whatever a client wants to keep.
+    pub metadata: Option<serde_json::Value>,
+}
+
+/// What changes of a profile.
+#[derive(Clone, Debug)]
+pub struct UpdateProfile {
+    /// Which profile.
+    pub id: ProfileId,
+    /// The version that the viewer saw.
+    pub seen: Version,
+    /// What they tell about themselves.
+    pub bio: Patch<String>,
+    /// Where their picture is.
+    pub avatar_url: Patch<String>,
+    /// Whatever a client wants to keep.
+    pub metadata: Patch<serde_json::Value>,
+}
+
+fn visible(viewer: &Viewer, scope: Scope) -> Rows<profile::Entity> {
+    let rows = Rows::scoped(scope);
+    if scope == Scope::Live || may(viewer, Subject::Profile, Act::SeeDeleted, Relation::NONE) {
+        return rows;
+    }
+    let live = profile::Column::DeletedAt.is_null();
+    match viewer.user_id() {
+        Some(id) => rows.filter(
+            Condition::any()
+                .add(live)
+                .add(profile::Column::UserId.eq(id)),
+        ),
+        None if scope == Scope::OnlyDeleted => rows.filter(nothing()),
+        None => rows.filter(live),
+    }
+}
+
+fn relation(viewer: &Viewer, owner: UserId) -> Relation {
+    Relation::owner(viewer.user_id() == Some(owner))
+}
+
+/// Those of the profiles that the viewer sees, by id.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering, as for every read.
+pub async fn by_ids(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Profile>> {
+    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+}
+
+/// The live profile of each user.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn of_users(read: &Read, users: &[Uuid]) -> Result<HashMap<Uuid, Profile>> {
+    Ok(Rows::<profile::Entity>::live()
+        .by(profile::Column::UserId, users, read)
+        .await?)
+}
+
+/// Makes a user's profile.
+///
+/// # Errors
+///
+/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if the user has one.
+pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateProfile) -> Result<Profile> {
+    require(
+        viewer,
+        Subject::Profile,
+        Act::Create,
+        relation(viewer, command.user),
+    )?;
+    let mut check = Check::new();
+    let bio = command.bio.map(|bio| check.body("bio", bio, MAX_BIO));
+    let avatar_url = command.avatar_url.map(|url| check.url("avatarUrl", &url));
+    let metadata = metadata(&mut check, command.metadata);
+    check.done()?;
+    let held = tx.hold_live::<user::Entity>(&[command.user.into()]).await?;
+    if held.is_empty() {
+        return Err(Error::not_found_at("userId"));
+    }
+    let row = profile::ActiveModel {
+        user_id: Set(command.user),
+        bio: Set(bio),
+        avatar_url: Set(avatar_url),
+        metadata: Set(metadata),
+        ..Default::default()
+    };
+    Ok(tx.create::<profile::Entity>(row).await?)
+}
+
+/// Changes a profile.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Forbidden`](crate::Error::Forbidden),
+/// or [`Error::Conflict`](crate::Error::Conflict).
+pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateProfile) -> Result<Profile> {
+    let locked = lock(tx, visible(viewer, Scope::Live), command.id).await?;
+    require(
+        viewer,
+        Subject::Profile,
+        Act::Change,
+        relation(viewer, locked.user_id),
+    )?;
+    let mut check = Check::new();
+    let mut changes = profile::ActiveModel::default();
+    match command.bio {
+        Patch::Keep => {}
+        Patch::Clear => changes.bio = Set(None),
+        Patch::Set(bio) => changes.bio = Set(Some(check.body("bio", bio, MAX_BIO))),
+    }
+    match command.avatar_url {
+        Patch::Keep => {}
+        Patch::Clear => changes.avatar_url = Set(None),
+        Patch::Set(url) => changes.avatar_url = Set(Some(check.url("avatarUrl", &url))),
+    }
+    match command.metadata {
+        Patch::Keep => {}
+        Patch::Clear => changes.metadata = Set(metadata(&mut check, None)),
+        Patch::Set(value) => changes.metadata = Set(metadata(&mut check, Some(value))),
+    }
+    check.done()?;
+    Ok(locked.update(tx, command.seen, changes).await?)
+}
+
+/// Deletes a profile.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Forbidden`](crate::Error::Forbidden),
+/// or [`Error::Conflict`](crate::Error::Conflict).
+pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: ProfileId, seen: Version) -> Result<Profile> {
+    let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
+    require(
+        viewer,
+        Subject::Profile,
+        Act::Delete,
+        relation(viewer, locked.user_id),
+    )?;
+    Ok(locked.delete(tx, seen).await?)
+}
+
+/// Restores a deleted profile.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if the user has another one by now.
+pub async fn restore(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: ProfileId,
+    seen: Version,
+) -> Result<Profile> {
+    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
+    require(
+        viewer,
+        Subject::Profile,
+        Act::Restore,
+        relation(viewer, locked.user_id),
+    )?;
+    Ok(locked.restore(tx, seen).await?)
+}
+
+/// Removes a deleted profile for good, after the retention time.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::Invalid`](crate::Error::Invalid) before the retention time is over.
+pub async fn purge(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: ProfileId,
+    seen: Version,
+    retention: Retention,
+) -> Result<Profile> {
+    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
+    require(
+        viewer,
+        Subject::Profile,
+        Act::Purge,
+        relation(viewer, locked.user_id),
+    )?;
+    Ok(locked.purge(tx, seen, retention).await?)
+}
+
+/// A profile's metadata: a JSON object of bounded size, without the NUL character, which
+/// PostgreSQL's `jsonb` cannot keep.
+fn metadata(check: &mut Check, value: Option<serde_json::Value>) -> serde_json::Value {
+    let value = value.unwrap_or_else(|| serde_json::json!({}));
+    let text = value.to_string();
+    if !value.is_object() {
+        check.refuse("metadata", "It must be a JSON object.");
+    } else if text.len() > MAX_METADATA {
+        check.refuse(
+            "metadata",
+            format!("It must not have more than {MAX_METADATA} bytes."),
+        );
+    } else if text.contains("\\u0000") {
+        check.refuse("metadata", "It must not contain the NUL character.");
+    }
+    value
+}

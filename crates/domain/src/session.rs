@@ -1,0 +1,171 @@
+//! Logins: a password for a token, and a token for a viewer.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use plimsoll_entity::{
+    id::{LoginSessionId, UserId},
+    login_session, user,
+};
+use plimsoll_records::Rows;
+use rand::Rng as _;
+use sea_orm::{ActiveValue::Set, ColumnTrait};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Request, Result, Store, Viewer, text::fold, user::User};
+
+/// The random bytes of a token: 256 bits cannot be guessed.
+const TOKEN_BYTES: usize = 32;
+
+/// A new login.
+#[derive(Debug)]
+pub struct Login {
+    /// What the client sends with each request. It is not kept here.
+    pub token: String,
+    /// When the token ends.
+    pub expires_at: DateTime<Utc>,
+    /// Who logged in.
+    pub user: User,
+}
+
+/// Logs a user in.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] if there is no active user with this address and password: which of the
+/// two is wrong is not told, and takes as long.
+pub async fn login(
+    store: &Store,
+    request: &Request,
+    email: &str,
+    password: String,
+) -> Result<Login> {
+    let found = Rows::<user::Entity>::live()
+        .filter(user::Column::EmailKey.eq(fold(email)))
+        .with(user::Column::PasswordHash)
+        .one(&store.read())
+        .await?;
+    let hash = found
+        .as_ref()
+        .and_then(|user| user.password_hash.get().cloned());
+    let right = store.passwords().verify(password, hash).await?;
+    let Some(user) = found.filter(|user| right && user.is_active) else {
+        return Err(Error::invalid(
+            "password",
+            "The e-mail address or the password is wrong.",
+        ));
+    };
+    let token = token();
+    let token_hash = digest(&token);
+    let expires_at = request.now + store.settings().session_lifetime;
+    let id = user.id;
+    store
+        .write(request, move |tx| {
+            Box::pin(async move {
+                // Held, so that a deletion at this moment does not leave a login behind.
+                if tx.hold_live::<user::Entity>(&[id.into()]).await?.is_empty() {
+                    return Err(Error::invalid(
+                        "password",
+                        "The e-mail address or the password is wrong.",
+                    ));
+                }
+                let row = login_session::ActiveModel {
+                    id: Set(LoginSessionId(tx.mint())),
+                    user_id: Set(id),
+                    token_hash: Set(token_hash),
+                    expires_at: Set(expires_at),
+                    revoked_at: Set(None),
+                    created_at: Set(tx.now()),
+                    updated_at: Set(tx.now()),
+                };
+                tx.insert_facts::<login_session::Entity>(vec![row]).await?;
+                Ok(())
+            })
+        })
+        .await?;
+    Ok(Login {
+        token,
+        expires_at,
+        user: User {
+            password_hash: Default::default(),
+            ..user
+        },
+    })
+}
+
+/// Who a token stands for.
+///
+/// # Errors
+///
+/// [`Error::Unauthenticated`] if the token is none, has ended, or its user is not there or not
+/// active any longer.
+pub async fn viewer(store: &Store, token: &str, now: DateTime<Utc>) -> Result<Viewer> {
+    let ended = || Error::Unauthenticated("The token is not valid, or not any longer.".into());
+    let read = store.read();
+    let session = Rows::<login_session::Entity>::live()
+        .filter(login_session::Column::TokenHash.eq(digest(token)))
+        .filter(login_session::Column::RevokedAt.is_null())
+        .filter(login_session::Column::ExpiresAt.gt(now))
+        .one(&read)
+        .await?
+        .ok_or_else(ended)?;
+    let user = Rows::<user::Entity>::live()
+        .filter(user::Column::Id.eq(session.user_id))
+        .filter(user::Column::IsActive.eq(true))
+        .one(&read)
+        .await?
+        .ok_or_else(ended)?;
+    Ok(Viewer::User {
+        id: user.id,
+        role: user.role,
+    })
+}
+
+/// Ends the login that a token belongs to.
+///
+/// # Errors
+///
+/// Whatever keeps the database from writing.
+pub async fn logout(store: &Store, request: &Request, token: &str) -> Result<()> {
+    let token_hash = digest(token);
+    store
+        .write(request, move |tx| {
+            Box::pin(async move {
+                let now = tx.now();
+                let values = [
+                    (login_session::Column::RevokedAt, now.into()),
+                    (login_session::Column::UpdatedAt, now.into()),
+                ];
+                let this = login_session::Column::TokenHash.eq(token_hash);
+                tx.update_facts::<login_session::Entity>(this, values)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
+}
+
+/// Whether a user has logged in with this password; for changing it.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn password_is(store: &Store, id: UserId, password: String) -> Result<bool> {
+    let user = Rows::<user::Entity>::live()
+        .filter(user::Column::Id.eq(id))
+        .with(user::Column::PasswordHash)
+        .one(&store.read())
+        .await?;
+    let hash = user.and_then(|user| user.password_hash.into_inner());
+    store.passwords().verify(password, hash).await
+}
+
+fn token() -> String {
+    let mut bytes = [0; TOKEN_BYTES];
+    rand::rng().fill_bytes(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// What is kept of a token. It is as random as the token: no salt is needed.
+fn digest(token: &str) -> String {
+    crate::text::hex(&Sha256::digest(token.as_bytes()))
+}

@@ -1,0 +1,211 @@
+//! Tags: words that posts are found by.
+
+use std::collections::HashMap;
+
+use plimsoll_entity::{id::TagId, post_tag, tag};
+use plimsoll_records::{Order, PageRequest, Rows};
+use sea_orm::{ActiveValue::Set, ColumnTrait};
+use uuid::Uuid;
+
+use crate::{
+    Direction, Page, PageArguments, Patch, Read, Result, Retention, Scope, Tx, Version, Viewer,
+    access::{lock, lock_deleted, scoped},
+    policy::{Act, Relation, Subject, require},
+    text::{Check, slug_of},
+};
+
+/// A tag.
+pub type Tag = tag::Model;
+
+/// What a new tag is made of.
+#[derive(Clone, Debug)]
+pub struct CreateTag {
+    /// What it is called.
+    pub name: String,
+    /// What it is found by; made of the name when absent.
+    pub slug: Option<String>,
+}
+
+/// What changes of a tag.
+#[derive(Clone, Debug)]
+pub struct UpdateTag {
+    /// Which tag.
+    pub id: TagId,
+    /// The version that the viewer saw.
+    pub seen: Version,
+    /// What it is called.
+    pub name: Patch<String>,
+    /// What it is found by.
+    pub slug: Patch<String>,
+}
+
+/// What tags can be ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum TagOrder {
+    /// By slug.
+    #[default]
+    Slug,
+    /// By when they were made.
+    CreatedAt,
+}
+
+fn visible(viewer: &Viewer, scope: Scope) -> Rows<tag::Entity> {
+    scoped(viewer, Subject::Tag, scope)
+}
+
+/// Those of the tags that the viewer sees, by id.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering, as for every read.
+pub async fn by_ids(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, Tag>> {
+    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+}
+
+/// The tag with this slug, if the viewer sees one.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn by_slug(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    slug: &str,
+) -> Result<Option<Tag>> {
+    let slug = crate::text::fold(slug);
+    Ok(visible(viewer, scope)
+        .filter(tag::Column::Slug.eq(slug))
+        .one(read)
+        .await?)
+}
+
+/// One page of the tags.
+///
+/// # Errors
+///
+/// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
+pub async fn page(
+    read: &Read,
+    viewer: &Viewer,
+    scope: Scope,
+    (order, direction): (TagOrder, Direction),
+    arguments: &PageArguments,
+) -> Result<Page<Tag>> {
+    let column = match order {
+        TagOrder::Slug => tag::Column::Slug,
+        TagOrder::CreatedAt => tag::Column::CreatedAt,
+    };
+    let list = format!("tags {scope:?}");
+    let request = PageRequest::parse(&list, Order::by(column, direction), arguments)?;
+    Ok(visible(viewer, scope).page(&request, read).await?)
+}
+
+/// How many tags there are.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn count(read: &Read, viewer: &Viewer, scope: Scope) -> Result<u64> {
+    Ok(visible(viewer, scope).count(read).await?)
+}
+
+/// The live tags of each post, in the posts' order of them.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn of_posts(read: &Read, posts: &[Uuid]) -> Result<HashMap<Uuid, Vec<Tag>>> {
+    Ok(Rows::<tag::Entity>::live()
+        .linked_by::<post_tag::Entity>(posts, read)
+        .await?)
+}
+
+/// Makes a tag.
+///
+/// # Errors
+///
+/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if a live tag has the slug.
+pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateTag) -> Result<Tag> {
+    require(viewer, Subject::Tag, Act::Create, Relation::NONE)?;
+    let mut check = Check::new();
+    let name = check.line("name", &command.name);
+    let slug = match &command.slug {
+        Some(slug) => check.slug("slug", slug),
+        None => slug_of(&name),
+    };
+    check.done()?;
+    let row = tag::ActiveModel {
+        name: Set(name),
+        slug: Set(slug),
+        ..Default::default()
+    };
+    Ok(tx.create::<tag::Entity>(row).await?)
+}
+
+/// Changes a tag.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::AlreadyExists`](crate::Error::AlreadyExists).
+pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateTag) -> Result<Tag> {
+    let locked = lock(tx, visible(viewer, Scope::Live), command.id).await?;
+    require(viewer, Subject::Tag, Act::Change, Relation::NONE)?;
+    let mut check = Check::new();
+    let mut changes = tag::ActiveModel::default();
+    if let Some(name) = check.required("name", command.name) {
+        changes.name = Set(check.line("name", &name));
+    }
+    if let Some(slug) = check.required("slug", command.slug) {
+        changes.slug = Set(check.slug("slug", &slug));
+    }
+    check.done()?;
+    Ok(locked.update(tx, command.seen, changes).await?)
+}
+
+/// Deletes a tag. Posts keep their links to it: it is back on them when it is restored.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound) or [`Error::Conflict`](crate::Error::Conflict).
+pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: TagId, seen: Version) -> Result<Tag> {
+    let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
+    require(viewer, Subject::Tag, Act::Delete, Relation::NONE)?;
+    Ok(locked.delete(tx, seen).await?)
+}
+
+/// Restores a deleted tag.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if its slug was taken meanwhile.
+pub async fn restore(tx: &mut Tx, viewer: &Viewer, id: TagId, seen: Version) -> Result<Tag> {
+    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
+    require(viewer, Subject::Tag, Act::Restore, Relation::NONE)?;
+    Ok(locked.restore(tx, seen).await?)
+}
+
+/// Removes a deleted tag for good, after the retention time.
+///
+/// # Errors
+///
+/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
+/// [`Error::Invalid`](crate::Error::Invalid) before the retention time is over.
+pub async fn purge(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    id: TagId,
+    seen: Version,
+    retention: Retention,
+) -> Result<Tag> {
+    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
+    require(viewer, Subject::Tag, Act::Purge, Relation::NONE)?;
+    Ok(locked.purge(tx, seen, retention).await?)
+}
