@@ -11,7 +11,12 @@ use rand::Rng as _;
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Request, Result, Store, Viewer, text::fold, user::User};
+use crate::{
+    Error, Request, Result, Store, Viewer,
+    policy::{Act, Relation, Subject, require},
+    text::{Check, fold},
+    user::User,
+};
 
 /// The random bytes of a token: 256 bits cannot be guessed.
 const TOKEN_BYTES: usize = 32;
@@ -144,19 +149,44 @@ pub async fn logout(store: &Store, request: &Request, token: &str) -> Result<()>
         .await
 }
 
-/// Whether a user has logged in with this password; for changing it.
+/// The hash of a user's new password.
 ///
 /// # Errors
 ///
-/// Whatever keeps the database from answering.
-pub async fn password_is(store: &Store, id: UserId, password: String) -> Result<bool> {
-    let user = Rows::<user::Entity>::live()
-        .filter(user::Column::Id.eq(id))
-        .with(user::Column::PasswordHash)
-        .one(&store.read())
-        .await?;
-    let hash = user.and_then(|user| user.password_hash.into_inner());
-    store.passwords().verify(password, hash).await
+/// [`Error::Invalid`] if the password is too short or too long, or if the current one is wrong
+/// or missing: who changes their own must know it. [`Error::Forbidden`] for anybody else's,
+/// unless the viewer is an administrator.
+pub async fn new_password(
+    store: &Store,
+    viewer: &Viewer,
+    id: UserId,
+    password: String,
+    current: Option<String>,
+) -> Result<String> {
+    let own = viewer.user_id() == Some(id);
+    require(viewer, Subject::User, Act::Change, Relation::owner(own))?;
+    let mut check = Check::new();
+    check.password("password", &password);
+    check.done()?;
+    if own {
+        let user = Rows::<user::Entity>::live()
+            .filter(user::Column::Id.eq(id))
+            .with(user::Column::PasswordHash)
+            .one(&store.read())
+            .await?;
+        let hash = user.and_then(|user| user.password_hash.into_inner());
+        if !store
+            .passwords()
+            .verify(current.unwrap_or_default(), hash)
+            .await?
+        {
+            return Err(Error::invalid(
+                "currentPassword",
+                "It is not the current password.",
+            ));
+        }
+    }
+    store.passwords().hash(password).await
 }
 
 fn token() -> String {

@@ -134,6 +134,21 @@ pub async fn co_authors_of_posts(read: &Read, posts: &[Uuid]) -> Result<HashMap<
         .await?)
 }
 
+/// Refuses a new user before anything costly is done for them.
+///
+/// # Errors
+///
+/// [`Error::Forbidden`](crate::Error::Forbidden) if the viewer may not make users, or
+/// [`Error::Invalid`](crate::Error::Invalid) if the password is too short or too long.
+pub fn check_new(viewer: &Viewer, password: Option<&str>) -> Result<()> {
+    require(viewer, Subject::User, Act::Create, Relation::NONE)?;
+    let mut check = Check::new();
+    if let Some(password) = password {
+        check.password("password", password);
+    }
+    check.done()
+}
+
 /// Makes a user.
 ///
 /// # Errors

@@ -1,1 +1,137 @@
+//! The public API: what clients see of the business, and nothing more. A resolver translates,
+//! calls the domain, and maps what it answers; it holds no SQL and no rules.
 
+mod batch;
+mod category;
+mod connection;
+mod deletion;
+mod error;
+mod id;
+pub mod limits;
+mod post;
+mod profile;
+mod record;
+mod session;
+mod tag;
+mod user;
+
+use async_graphql::{
+    EmptySubscription, MergedObject, Request, Response, SDLExportOptions, Schema,
+    dataloader::DataLoader,
+};
+use plimsoll_domain as domain;
+
+pub use error::codes;
+
+/// The queries.
+#[derive(Default, MergedObject)]
+pub struct Query(
+    record::RecordQuery,
+    session::SessionQuery,
+    user::UserQuery,
+    category::CategoryQuery,
+    tag::TagQuery,
+    post::PostQuery,
+    deletion::DeletionQuery,
+);
+
+/// The mutations.
+#[derive(Default, MergedObject)]
+pub struct Mutation(
+    session::SessionMutation,
+    user::UserMutation,
+    profile::ProfileMutation,
+    category::CategoryMutation,
+    tag::TagMutation,
+    post::PostMutation,
+);
+
+/// Plimsoll's schema, ready to execute requests.
+#[derive(Clone)]
+pub struct Api {
+    schema: Schema<Query, Mutation, EmptySubscription>,
+    store: domain::Store,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Api")
+    }
+}
+
+/// Who sends a request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who asks, when, and which request it is.
+    pub request: domain::Request,
+    /// The token that the request carries, for ending the login.
+    pub token: Option<String>,
+}
+
+impl Api {
+    /// The schema over a database.
+    pub fn new(store: domain::Store) -> Self {
+        Self {
+            schema: schema(),
+            store,
+        }
+    }
+
+    /// Executes one request for its caller, with loaders of its own.
+    pub async fn execute(&self, request: Request, caller: Caller) -> Response {
+        let (spawner, tasks) = batch::spawner();
+        let batch = batch::Batch {
+            store: self.store.clone(),
+            viewer: caller.request.viewer,
+        };
+        let scope = RequestScope {
+            store: self.store.clone(),
+            caller,
+            loader: DataLoader::new(batch, spawner, batch::Immediately),
+        };
+        let response = self.schema.execute(request.data(scope));
+        error::finish(batch::drive(response, tasks).await)
+    }
+
+    /// The database behind the schema.
+    pub fn store(&self) -> &domain::Store {
+        &self.store
+    }
+}
+
+/// The schema in the schema definition language, sorted, as `schema.graphql` keeps it.
+pub fn sdl() -> String {
+    let options = SDLExportOptions::new()
+        .sorted_fields()
+        .sorted_arguments()
+        .sorted_enum_items();
+    let sdl = schema().sdl_with_options(options);
+    format!("{}\n", sdl.trim_end())
+}
+
+fn schema() -> Schema<Query, Mutation, EmptySubscription> {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .disable_suggestions()
+        .register_output_type::<record::Node>()
+        .register_output_type::<record::Record>()
+        .register_output_type::<error::MutationError>()
+        .finish()
+}
+
+/// What the resolvers of one request share.
+pub(crate) struct RequestScope {
+    pub(crate) store: domain::Store,
+    pub(crate) caller: Caller,
+    pub(crate) loader: DataLoader<batch::Batch>,
+}
+
+impl RequestScope {
+    pub(crate) fn viewer(&self) -> domain::Viewer {
+        self.caller.request.viewer
+    }
+}
+
+/// The shared part of a resolver's request.
+pub(crate) fn scope<'a>(ctx: &async_graphql::Context<'a>) -> &'a RequestScope {
+    ctx.data_unchecked::<RequestScope>()
+}

@@ -1,0 +1,208 @@
+//! Loaders: a resolver for many keys at once. They call the domain's batch functions, so that
+//! the same rules hold.
+//!
+//! A batch starts when the rest of the request can go on no further, which is when every
+//! resolver of a level has named its keys: no timer runs, no thread is switched, and the number
+//! of statements depends on the request's shape alone.
+
+use std::{
+    collections::HashMap,
+    future::{Future, poll_fn},
+    hash::Hash,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use async_graphql::{dataloader::Loader, runtime::Timer};
+use futures::{
+    StreamExt as _,
+    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    future::{BoxFuture, ready},
+    stream::FuturesUnordered,
+    task::{FutureObj, Spawn, SpawnError},
+};
+use plimsoll_domain::{
+    self as domain, AnyRecord, Page, PageArguments, Scope, Viewer,
+    category::Category,
+    deletion::RecordKind,
+    post::{Post, PostsOf},
+    profile::Profile,
+    tag::Tag,
+    user::User,
+};
+use uuid::Uuid;
+
+/// The loaders of one request.
+pub(crate) struct Batch {
+    pub(crate) store: domain::Store,
+    pub(crate) viewer: Viewer,
+}
+
+/// Hands the loaders' work to [`drive`].
+pub(crate) struct RequestSpawner(UnboundedSender<FutureObj<'static, ()>>);
+
+/// Where the loaders' work comes out.
+pub(crate) type Tasks = UnboundedReceiver<FutureObj<'static, ()>>;
+
+pub(crate) fn spawner() -> (RequestSpawner, Tasks) {
+    let (sender, receiver) = unbounded();
+    (RequestSpawner(sender), receiver)
+}
+
+impl Spawn for RequestSpawner {
+    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
+        self.0
+            .unbounded_send(future)
+            .map_err(|_| SpawnError::shutdown())
+    }
+}
+
+/// A timer that does not wait: [`drive`] knows when a batch is complete.
+pub(crate) struct Immediately;
+
+impl Timer for Immediately {
+    fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(ready(()))
+    }
+}
+
+/// Runs a request, and its loaders' work whenever the request itself can only wait.
+pub(crate) async fn drive<T>(request: impl Future<Output = T>, mut tasks: Tasks) -> T {
+    let mut request = pin!(request);
+    let mut running = FuturesUnordered::new();
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(answer) = request.as_mut().poll(cx) {
+                return Poll::Ready(answer);
+            }
+            while let Poll::Ready(Some(task)) = tasks.poll_next_unpin(cx) {
+                running.push(task);
+            }
+            match running.poll_next_unpin(cx) {
+                // A batch has come in: the request may go on.
+                Poll::Ready(Some(())) => {}
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+type Loaded<K, V> = Result<HashMap<K, V>, Arc<domain::Error>>;
+
+/// Puts keys that differ only in their id together: one call of the domain for each group.
+fn grouped<K, G>(keys: &[K], group: impl Fn(&K) -> (G, Uuid)) -> HashMap<G, Vec<Uuid>>
+where
+    G: Eq + Hash,
+{
+    let mut groups: HashMap<G, Vec<Uuid>> = HashMap::new();
+    for key in keys {
+        let (group, id) = group(key);
+        groups.entry(group).or_default().push(id);
+    }
+    groups
+}
+
+macro_rules! keys {
+    ($($(#[doc = $doc:literal])+ $name:ident($($ty:ty),+);)*) => {$(
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub(crate) struct $name($(pub(crate) $ty),+);
+    )*};
+}
+
+keys! {
+    /// The record of this kind and id, in this scope.
+    RecordById(RecordKind, Scope, Uuid);
+    /// The live user with this id.
+    UserById(Uuid);
+    /// The live category with this id.
+    CategoryById(Uuid);
+    /// The live profile of this user.
+    ProfileOfUser(Uuid);
+    /// The live tags of this post.
+    TagsOfPost(Uuid);
+    /// The live co-authors of this post.
+    CoAuthorsOfPost(Uuid);
+    /// The text of this post.
+    ContentOfPost(Uuid);
+    /// A page of the posts of this author, category or tag.
+    PostsPage(PostsOf, Scope, PageArguments, Uuid);
+    /// How many posts this author, category or tag has.
+    PostsCount(PostsOf, Scope, Uuid);
+    /// A page of the categories below this one.
+    ChildrenPage(Scope, PageArguments, Uuid);
+    /// How many categories lie below this one.
+    ChildrenCount(Scope, Uuid);
+}
+
+/// Declares the loader of a key type: how its keys are grouped, and what a group calls.
+macro_rules! loader {
+    ($key:ident => $value:ty, |$read:ident, $viewer:ident, $ids:ident| $call:expr) => {
+        impl Loader<$key> for Batch {
+            type Value = $value;
+            type Error = Arc<domain::Error>;
+
+            async fn load(&self, keys: &[$key]) -> Loaded<$key, $value> {
+                let ($read, $viewer) = (&self.store.read(), &self.viewer);
+                let $ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+                let found = $call.await.map_err(Arc::new)?;
+                Ok(found.into_iter().map(|(id, value)| ($key(id), value)).collect())
+            }
+        }
+    };
+    (
+        $key:ident($($part:ident),+) => $value:ty, |$read:ident, $viewer:ident, $ids:ident| $call:expr
+    ) => {
+        impl Loader<$key> for Batch {
+            type Value = $value;
+            type Error = Arc<domain::Error>;
+
+            async fn load(&self, keys: &[$key]) -> Loaded<$key, $value> {
+                let ($read, $viewer) = (&self.store.read(), &self.viewer);
+                let groups = grouped(keys, |$key($($part),+, id)| (($($part.clone()),+,), *id));
+                let mut loaded = HashMap::with_capacity(keys.len());
+                for (($($part),+,), $ids) in groups {
+                    for (id, value) in $call.await.map_err(Arc::new)? {
+                        loaded.insert($key($($part.clone()),+, id), value);
+                    }
+                }
+                Ok(loaded)
+            }
+        }
+    };
+}
+
+loader!(RecordById(kind, scope) => AnyRecord, |read, viewer, ids| {
+    domain::deletion::records(read, viewer, scope, kind, &ids)
+});
+loader!(UserById => User, |read, viewer, ids| {
+    domain::user::by_ids(read, viewer, Scope::Live, &ids)
+});
+loader!(CategoryById => Category, |read, viewer, ids| {
+    domain::category::by_ids(read, viewer, Scope::Live, &ids)
+});
+loader!(ProfileOfUser => Profile, |read, _viewer, ids| {
+    domain::profile::of_users(read, &ids)
+});
+loader!(TagsOfPost => Vec<Tag>, |read, _viewer, ids| domain::tag::of_posts(read, &ids));
+loader!(CoAuthorsOfPost => Vec<User>, |read, _viewer, ids| {
+    domain::user::co_authors_of_posts(read, &ids)
+});
+loader!(ContentOfPost => String, |read, viewer, ids| {
+    domain::post::contents(read, viewer, &ids)
+});
+loader!(PostsPage(of, scope, arguments) => Page<Post>, |read, viewer, ids| {
+    domain::post::pages_of(read, viewer, scope, of, &arguments, &ids)
+});
+loader!(PostsCount(of, scope) => u64, |read, viewer, ids| {
+    domain::post::counts_of(read, viewer, scope, of, &ids)
+});
+loader!(ChildrenPage(scope, arguments) => Page<Category>, |read, viewer, ids| {
+    domain::category::pages_below(read, viewer, scope, &arguments, &ids)
+});
+loader!(ChildrenCount(scope) => u64, |read, viewer, ids| {
+    domain::category::counts_below(read, viewer, scope, &ids)
+});

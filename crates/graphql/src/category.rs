@@ -1,0 +1,287 @@
+//! Categorys.
+
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
+use plimsoll_domain::{
+    self as domain, AnyRecord, Scope, Version,
+    category::{CategoryOrder, CreateCategory, UpdateCategory},
+    deletion::RecordKind,
+    post::PostsOf,
+};
+
+use crate::{
+    batch::{CategoryById, ChildrenPage, RecordById},
+    connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
+    error::{ApiError, Result, payload},
+    id::decode,
+    post::PostConnection,
+    record::{patch, patch_as_is, record_fields, removal, write},
+    scope,
+};
+
+record_fields! {
+    /// A subject that posts are about. Categories form a tree.
+    Category(domain::category::Category) {
+        /// What it is called.
+        async fn name(&self) -> &str {
+            &self.0.name
+        }
+
+        /// What it is found by. No other live category has it.
+        async fn slug(&self) -> &str {
+            &self.0.slug
+        }
+
+        /// The category that it lies in; null at the top, or if that one is deleted.
+        async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
+            let Some(parent) = self.0.parent_id else { return Ok(None) };
+            let key = CategoryById(parent.into());
+            Ok(scope(ctx).loader.load_one(key).await?.map(Category))
+        }
+
+        /// The categories right below it, ordered by slug.
+        #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+        async fn children(
+            &self,
+            ctx: &Context<'_>,
+            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+            first: Option<i32>,
+            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+            #[graphql(desc = "End before this cursor.")] before: Option<String>,
+            #[graphql(default, name = "scope", desc = "Deleted categories as well, or alone.")]
+            which: ScopeArgument,
+        ) -> Result<CategoryConnection> {
+            let arguments = page_arguments(first, after, last, before);
+            let (id, which) = (self.0.id.into(), which.into());
+            let key = ChildrenPage(which, arguments, id);
+            let page = scope(ctx).loader.load_one(key).await?;
+            let page = page.unwrap_or_else(domain::Page::empty);
+            Ok(CategoryConnection::new(page, Total::CategoriesBelow(id, which)))
+        }
+
+        /// The posts in this category itself, the newest first.
+        #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+        async fn posts(
+            &self,
+            ctx: &Context<'_>,
+            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+            first: Option<i32>,
+            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+            #[graphql(desc = "End before this cursor.")] before: Option<String>,
+            #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
+        ) -> Result<PostConnection> {
+            let arguments = page_arguments(first, after, last, before);
+            let id = self.0.id.into();
+            PostConnection::of(ctx, PostsOf::Category, id, scope.into(), arguments).await
+        }
+    }
+}
+
+connection!(
+    CategoryConnection,
+    CategoryEdge,
+    Category,
+    domain::category::Category,
+    "A page of categories.",
+    "A category at a place in a list."
+);
+
+/// What categories are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum CategoryOrderField {
+    /// By slug.
+    Slug,
+    /// By when they were made.
+    CreatedAt,
+}
+
+/// How categories are ordered.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub(crate) struct CategoryOrderBy {
+    /// What they are ordered by.
+    field: CategoryOrderField,
+    /// Which way.
+    direction: OrderDirection,
+}
+
+#[derive(Default)]
+pub(crate) struct CategoryQuery;
+
+#[Object]
+impl CategoryQuery {
+    /// The category with this id or this slug; null if there is none that the viewer sees.
+    async fn category(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The category's id.")] id: Option<ID>,
+        #[graphql(desc = "The category's slug, in any case.")] slug: Option<String>,
+        #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
+        which: ScopeArgument,
+    ) -> Result<Option<Category>> {
+        let request = scope(ctx);
+        match (id, slug) {
+            (Some(id), None) => {
+                let id: domain::id::CategoryId = decode(&id, "id")?;
+                let key = RecordById(RecordKind::Category, which.into(), id.into());
+                match request.loader.load_one(key).await? {
+                    Some(AnyRecord::Category(found)) => Ok(Some(Category(found))),
+                    _ => Ok(None),
+                }
+            }
+            (None, Some(slug)) => {
+                let (read, viewer) = (request.store.read(), request.viewer());
+                let found = domain::category::by_slug(&read, &viewer, which.into(), &slug).await?;
+                Ok(found.map(Category))
+            }
+            _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
+        }
+    }
+
+    /// All categories, ordered by slug unless told otherwise.
+    #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    async fn categories(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(
+            default,
+            name = "scope",
+            desc = "Deleted categories as well, or alone."
+        )]
+        which: ScopeArgument,
+        #[graphql(desc = "The order; by slug, ascending, unless given.")] order_by: Option<
+            CategoryOrderBy,
+        >,
+    ) -> Result<CategoryConnection> {
+        let request = scope(ctx);
+        let which: Scope = which.into();
+        let order = match order_by {
+            None => (CategoryOrder::Slug, domain::Direction::Ascending),
+            Some(CategoryOrderBy { field, direction }) => (
+                match field {
+                    CategoryOrderField::Slug => CategoryOrder::Slug,
+                    CategoryOrderField::CreatedAt => CategoryOrder::CreatedAt,
+                },
+                direction.into(),
+            ),
+        };
+        let arguments = page_arguments(first, after, last, before);
+        let page = domain::category::page(
+            &request.store.read(),
+            &request.viewer(),
+            which,
+            order,
+            &arguments,
+        )
+        .await?;
+        Ok(CategoryConnection::new(page, Total::Categories(which)))
+    }
+}
+
+/// A new category.
+#[derive(InputObject)]
+pub(crate) struct CreateCategoryInput {
+    /// What it is called.
+    name: String,
+    /// What it is found by; made of the name unless given.
+    slug: Option<String>,
+    /// The category that it lies in; at the top unless given.
+    parent_id: Option<ID>,
+}
+
+/// What is to change of a category. An absent field is left alone.
+#[derive(InputObject)]
+pub(crate) struct UpdateCategoryInput {
+    /// Which category.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+    /// What it is called.
+    name: MaybeUndefined<String>,
+    /// What it is found by.
+    slug: MaybeUndefined<String>,
+    /// The category that it lies in; null puts it at the top.
+    parent_id: MaybeUndefined<ID>,
+}
+
+payload! {
+    /// The category that was made, or why there is none.
+    CreateCategoryPayload {
+        /// The new category.
+        category: Category
+    }
+    /// The category as it is now, or why nothing was changed.
+    UpdateCategoryPayload {
+        /// The changed category.
+        category: Category
+    }
+}
+
+#[derive(async_graphql::MergedObject, Default)]
+pub(crate) struct CategoryMutation(CategoryEdit, CategoryRemoval);
+
+#[derive(Default)]
+pub(crate) struct CategoryEdit;
+
+#[Object]
+impl CategoryEdit {
+    /// Makes a category. For moderators and administrators.
+    async fn create_category(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new category.")] input: CreateCategoryInput,
+    ) -> Result<CreateCategoryPayload> {
+        let command = CreateCategory {
+            name: input.name,
+            slug: input.slug,
+            parent: match input.parent_id {
+                None => None,
+                Some(id) => Some(decode(&id, "input.parentId")?),
+            },
+        };
+        CreateCategoryPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::category::create(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Changes a category. For moderators and administrators.
+    async fn update_category(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: UpdateCategoryInput,
+    ) -> Result<UpdateCategoryPayload> {
+        let command = UpdateCategory {
+            id: decode(&input.id, "input.id")?,
+            seen: Version(input.expected_version),
+            name: patch_as_is(input.name),
+            slug: patch_as_is(input.slug),
+            parent: patch(input.parent_id, |id| decode(&id, "input.parentId"))?,
+        };
+        UpdateCategoryPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::category::update(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+}
+
+removal! {
+    category: Category, category, CategoryId,
+    delete_category(DeleteCategoryInput, DeleteCategoryPayload,
+        "Deletes a category and those below it, unless a live post is in one of them. For moderators and administrators."),
+    restore_category(RestoreCategoryInput, RestoreCategoryPayload,
+        "Restores a deleted category. For moderators and administrators."),
+    purge_category(PurgeCategoryInput, PurgeCategoryPayload,
+        "Removes a deleted category for good, after the retention time. For administrators."),
+    CategoryRemoval, "category"
+}

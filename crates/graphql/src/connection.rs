@@ -1,0 +1,198 @@
+//! Connections, as the Relay "GraphQL Cursor Connections Specification" has them.
+
+use async_graphql::{Context, Enum, SimpleObject};
+use plimsoll_domain::{
+    self as domain, PageArguments, Scope,
+    post::{PostFilter, PostsOf},
+};
+use uuid::Uuid;
+
+use crate::{
+    batch::{ChildrenCount, PostsCount},
+    error::Result,
+    scope,
+};
+
+/// Where a page lies in its list.
+#[derive(SimpleObject)]
+pub(crate) struct PageInfo {
+    /// Whether there is more before this page.
+    has_previous_page: bool,
+    /// Whether there is more behind this page.
+    has_next_page: bool,
+    /// The cursor of the first edge; null on an empty page.
+    start_cursor: Option<String>,
+    /// The cursor of the last edge; null on an empty page.
+    end_cursor: Option<String>,
+}
+
+impl PageInfo {
+    pub(crate) fn of<T>(page: &domain::Page<T>) -> Self {
+        Self {
+            has_previous_page: page.has_previous,
+            has_next_page: page.has_next,
+            start_cursor: page.rows.first().map(|(cursor, _)| cursor.clone()),
+            end_cursor: page.rows.last().map(|(cursor, _)| cursor.clone()),
+        }
+    }
+}
+
+/// Which way a list is ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum OrderDirection {
+    /// From the smallest, or oldest, to the largest, or newest.
+    Asc,
+    /// From the largest, or newest, to the smallest, or oldest.
+    Desc,
+}
+
+impl From<OrderDirection> for domain::Direction {
+    fn from(direction: OrderDirection) -> Self {
+        match direction {
+            OrderDirection::Asc => Self::Ascending,
+            OrderDirection::Desc => Self::Descending,
+        }
+    }
+}
+
+/// Which rows a list or a read sees, as to deletion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+#[graphql(name = "Scope")]
+pub(crate) enum ScopeArgument {
+    /// Only what nobody has deleted.
+    #[default]
+    Live,
+    /// Deleted records as well, as far as the viewer may see them.
+    WithDeleted,
+    /// Deleted records alone, as far as the viewer may see them.
+    OnlyDeleted,
+}
+
+impl From<ScopeArgument> for Scope {
+    fn from(scope: ScopeArgument) -> Self {
+        match scope {
+            ScopeArgument::Live => Self::Live,
+            ScopeArgument::WithDeleted => Self::WithDeleted,
+            ScopeArgument::OnlyDeleted => Self::OnlyDeleted,
+        }
+    }
+}
+
+/// The arguments that every connection takes.
+pub(crate) fn page_arguments(
+    first: Option<i32>,
+    after: Option<String>,
+    last: Option<i32>,
+    before: Option<String>,
+) -> PageArguments {
+    PageArguments {
+        first,
+        after,
+        last,
+        before,
+    }
+}
+
+/// The list that a connection is a page of, for counting it when asked.
+pub(crate) enum Total {
+    Users(Scope),
+    Categories(Scope),
+    CategoriesBelow(Uuid, Scope),
+    Tags(Scope),
+    Posts(Scope, PostFilter),
+    PostsOf(PostsOf, Uuid, Scope),
+    Deletions,
+}
+
+impl Total {
+    pub(crate) async fn count(&self, ctx: &Context<'_>) -> Result<i32> {
+        let request = scope(ctx);
+        let (read, viewer) = (request.store.read(), request.viewer());
+        let count = match self {
+            Self::Users(scope) => domain::user::count(&read, &viewer, *scope).await?,
+            Self::Categories(scope) => domain::category::count(&read, &viewer, *scope).await?,
+            Self::Tags(scope) => domain::tag::count(&read, &viewer, *scope).await?,
+            Self::Posts(scope, filter) => {
+                domain::post::count(&read, &viewer, *scope, *filter).await?
+            }
+            Self::Deletions => domain::deletion::count(&read, &viewer).await?,
+            Self::PostsOf(of, parent, scope) => {
+                let key = PostsCount(*of, *scope, *parent);
+                request.loader.load_one(key).await?.unwrap_or_default()
+            }
+            Self::CategoriesBelow(parent, scope) => {
+                let key = ChildrenCount(*scope, *parent);
+                request.loader.load_one(key).await?.unwrap_or_default()
+            }
+        };
+        Ok(i32::try_from(count).unwrap_or(i32::MAX))
+    }
+}
+
+/// Declares a connection and its edge.
+macro_rules! connection {
+    ($connection:ident, $edge:ident, $node:ident, $record:ty, $doc:literal, $edge_doc:literal) => {
+        #[doc = $doc]
+        pub(crate) struct $connection {
+            page: plimsoll_domain::Page<$record>,
+            total: crate::connection::Total,
+        }
+
+        #[doc = $edge_doc]
+        #[derive(async_graphql::SimpleObject)]
+        pub(crate) struct $edge {
+            /// Names this place in the list.
+            cursor: String,
+            /// What is at this place.
+            node: $node,
+        }
+
+        impl $connection {
+            pub(crate) fn new(
+                page: plimsoll_domain::Page<$record>,
+                total: crate::connection::Total,
+            ) -> Self {
+                Self { page, total }
+            }
+        }
+
+        #[doc = $doc]
+        #[async_graphql::Object]
+        impl $connection {
+            /// The page, each record with the cursor of its place.
+            async fn edges(&self) -> Vec<$edge> {
+                self.page
+                    .rows
+                    .iter()
+                    .map(|(cursor, row)| $edge {
+                        cursor: cursor.clone(),
+                        node: $node(row.clone()),
+                    })
+                    .collect()
+            }
+
+            /// The page, without the cursors.
+            async fn nodes(&self) -> Vec<$node> {
+                self.page
+                    .rows
+                    .iter()
+                    .map(|(_, row)| $node(row.clone()))
+                    .collect()
+            }
+
+            /// Where the page lies in the list.
+            async fn page_info(&self) -> crate::connection::PageInfo {
+                crate::connection::PageInfo::of(&self.page)
+            }
+
+            /// How many records the whole list has. It is counted only when asked for.
+            async fn total_count(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> crate::error::Result<i32> {
+                self.total.count(ctx).await
+            }
+        }
+    };
+}
+pub(crate) use connection;

@@ -1,0 +1,106 @@
+//! Deletions.
+
+use async_graphql::{Context, ID, Object};
+use chrono::{DateTime, Utc};
+use plimsoll_domain::{self as domain, Scope, deletion::RecordKind};
+
+use crate::{
+    batch::{RecordById, UserById},
+    connection::{Total, connection, page_arguments},
+    error::Result,
+    record::Record,
+    scope,
+    user::User,
+};
+
+/// What was deleted together.
+#[derive(Clone)]
+pub(crate) struct Deletion(pub(crate) domain::Deletion);
+
+/// What was deleted together, and comes back together.
+#[Object]
+impl Deletion {
+    /// The deletion's id.
+    async fn id(&self) -> ID {
+        crate::id::encode_as("deletion", self.0.id)
+    }
+
+    /// When it happened.
+    async fn deleted_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// Who asked for it; null for the program itself, or if they are deleted by now.
+    async fn deleted_by(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+        let Some(actor) = self.0.actor_id else {
+            return Ok(None);
+        };
+        Ok(scope(ctx).loader.load_one(UserById(actor)).await?.map(User))
+    }
+
+    /// The record that was named, deleted or restored by now; null if it was purged, or the
+    /// viewer may not see it. Restoring it undoes the deletion.
+    async fn root(&self, ctx: &Context<'_>) -> Result<Option<Record>> {
+        let Some(kind) = RecordKind::from_type(&self.0.root_type) else {
+            return Ok(None);
+        };
+        let key = RecordById(kind, Scope::WithDeleted, self.0.root_id);
+        Ok(scope(ctx).loader.load_one(key).await?.map(Into::into))
+    }
+
+    /// How many records it took, the named one included.
+    async fn row_count(&self) -> i32 {
+        self.0.row_count
+    }
+
+    /// When it may be purged; null if it was restored or purged.
+    async fn purgeable_at(&self, ctx: &Context<'_>) -> Option<DateTime<Utc>> {
+        let open = self.0.restored_at.is_none() && self.0.purged_at.is_none();
+        let retention = scope(ctx).store.settings().retention;
+        open.then(|| retention.purgeable_at(self.0.created_at))
+    }
+
+    /// When it was undone.
+    async fn restored_at(&self) -> Option<DateTime<Utc>> {
+        self.0.restored_at
+    }
+
+    /// When its records were removed for good.
+    async fn purged_at(&self) -> Option<DateTime<Utc>> {
+        self.0.purged_at
+    }
+}
+
+connection!(
+    DeletionConnection,
+    DeletionEdge,
+    Deletion,
+    domain::Deletion,
+    "A page of deletions.",
+    "A deletion at a place in a list."
+);
+
+#[derive(Default)]
+pub(crate) struct DeletionQuery;
+
+#[Object]
+impl DeletionQuery {
+    /// What was deleted, the newest first: everything for moderators and administrators, what
+    /// they deleted themselves for others.
+    async fn deletions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+    ) -> Result<DeletionConnection> {
+        let request = scope(ctx);
+        let arguments = page_arguments(first, after, last, before);
+        let page =
+            domain::deletion::page(&request.store.read(), &request.viewer(), &arguments).await?;
+        Ok(DeletionConnection::new(page, Total::Deletions))
+    }
+}

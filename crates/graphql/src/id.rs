@@ -1,0 +1,96 @@
+//! Ids as clients see them: TypeIDs (the TypeID specification, version 0.3): the record's type,
+//! `_`, and the UUID in 26 characters of base 32.
+
+use async_graphql::ID;
+use plimsoll_domain::{deletion::RecordKind, id};
+use type_safe_id::{DynamicType, TypeSafeId};
+use uuid::Uuid;
+
+use crate::error::{ApiError, Result};
+
+/// An id type and the prefix that clients know it by. The prefixes are frozen: ids are kept by
+/// clients.
+pub(crate) trait PublicId: From<Uuid> + Into<Uuid> + Copy {
+    const PREFIX: &'static str;
+}
+
+macro_rules! public_ids {
+    ($($name:ident $prefix:literal),*) => {$(
+        impl PublicId for id::$name {
+            const PREFIX: &'static str = $prefix;
+        }
+    )*};
+}
+
+public_ids!(
+    UserId "user",
+    ProfileId "profile",
+    CategoryId "category",
+    TagId "tag",
+    PostId "post"
+);
+
+/// An id as clients see it.
+pub(crate) fn encode<T: PublicId>(id: T) -> ID {
+    encode_as(T::PREFIX, id.into())
+}
+
+pub(crate) fn encode_as(prefix: &str, id: Uuid) -> ID {
+    match DynamicType::new(prefix) {
+        Ok(kind) => ID(TypeSafeId::from_type_and_uuid(kind, id).to_string()),
+        // The prefixes are lower-case letters, which no error can come of.
+        Err(_) => ID(id.to_string()),
+    }
+}
+
+/// Reads an id of one type; `argument` names where it stood.
+pub(crate) fn decode<T: PublicId>(id: &ID, argument: &str) -> Result<T> {
+    let (prefix, uuid) = parse(id, argument)?;
+    if prefix == T::PREFIX {
+        return Ok(uuid.into());
+    }
+    Err(ApiError::bad_input(format!(
+        "`{argument}` must be the id of a {}, and {:?} is the id of a {prefix}.",
+        T::PREFIX,
+        shown(id)
+    )))
+}
+
+/// Reads a list of ids.
+pub(crate) fn decode_all<T: PublicId>(ids: &[ID], argument: &str) -> Result<Vec<T>> {
+    ids.iter().map(|id| decode(id, argument)).collect()
+}
+
+/// Reads an id of any record.
+pub(crate) fn decode_any(id: &ID, argument: &str) -> Result<(RecordKind, Uuid)> {
+    let (prefix, uuid) = parse(id, argument)?;
+    match RecordKind::from_type(&prefix) {
+        Some(kind) => Ok((kind, uuid)),
+        None => Err(malformed(id, argument)),
+    }
+}
+
+fn parse(id: &ID, argument: &str) -> Result<(String, Uuid)> {
+    // A TypeID has at most 63 + 1 + 26 characters.
+    if id.len() > 90 {
+        return Err(malformed(id, argument));
+    }
+    let parsed: TypeSafeId<DynamicType> = id
+        .parse()
+        .map_err(|_: type_safe_id::Error| malformed(id, argument))?;
+    let prefix = parsed.type_prefix().to_owned();
+    // The encoding has one form: another spelling of the same bits is not an id we gave out.
+    if encode_as(&prefix, parsed.uuid()) != *id {
+        return Err(malformed(id, argument));
+    }
+    Ok((prefix, parsed.uuid()))
+}
+
+fn malformed(id: &ID, argument: &str) -> ApiError {
+    ApiError::bad_input(format!("`{argument}`: {:?} is not an id.", shown(id)))
+}
+
+/// The id, cut short, for a message.
+fn shown(id: &ID) -> String {
+    id.chars().take(40).collect()
+}

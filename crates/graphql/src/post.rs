@@ -1,0 +1,459 @@
+//! Posts.
+
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
+use chrono::{DateTime, Utc};
+use plimsoll_domain::{
+    self as domain, AnyRecord, PageArguments, Scope, Version,
+    deletion::RecordKind,
+    id::PostId,
+    post::{CreatePost, PostFilter, PostOrder, PostsOf, UpdatePost},
+};
+use uuid::Uuid;
+
+use crate::{
+    batch::{
+        CategoryById, CoAuthorsOfPost, ContentOfPost, PostsPage, RecordById, TagsOfPost, UserById,
+    },
+    category::Category,
+    connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
+    error::{ApiError, Result, payload},
+    id::{decode, decode_all},
+    record::{patch, patch_as_is, record_fields, removal, write},
+    scope,
+    tag::Tag,
+    user::User,
+};
+
+record_fields! {
+    /// What authors publish.
+    Post(domain::post::Post) {
+        /// What it is called.
+        async fn title(&self) -> &str {
+            &self.0.title
+        }
+
+        /// What it is found by. No other live post has it.
+        async fn slug(&self) -> &str {
+            &self.0.slug
+        }
+
+        /// Its text: Markdown, as it was written.
+        async fn content(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+            if let Some(content) = self.0.content.get() {
+                return Ok(Some(content.clone()));
+            }
+            let key = ContentOfPost(self.0.id.into());
+            Ok(scope(ctx).loader.load_one(key).await?)
+        }
+
+        /// Whether everybody sees it; a draft is seen by those who write and moderate it.
+        async fn published(&self) -> bool {
+            self.0.published
+        }
+
+        /// When it was first published; null before that.
+        async fn published_at(&self) -> Option<DateTime<Utc>> {
+            self.0.published_at
+        }
+
+        /// Who wrote it; null if they are deleted.
+        async fn author(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+            let key = UserById(self.0.author_id.into());
+            Ok(scope(ctx).loader.load_one(key).await?.map(User))
+        }
+
+        /// Who wrote it beside the author, in their order: 20 at most.
+        async fn co_authors(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
+            let key = CoAuthorsOfPost(self.0.id.into());
+            let users = scope(ctx).loader.load_one(key).await?.unwrap_or_default();
+            Ok(users.into_iter().map(User).collect())
+        }
+
+        /// The category it is in; null if it is in none, or that one is deleted.
+        async fn category(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
+            let Some(category) = self.0.category_id else { return Ok(None) };
+            let key = CategoryById(category.into());
+            Ok(scope(ctx).loader.load_one(key).await?.map(Category))
+        }
+
+        /// Its tags, in their order: 50 at most.
+        async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>> {
+            let key = TagsOfPost(self.0.id.into());
+            let tags = scope(ctx).loader.load_one(key).await?.unwrap_or_default();
+            Ok(tags.into_iter().map(Tag).collect())
+        }
+    }
+}
+
+connection!(
+    PostConnection,
+    PostEdge,
+    Post,
+    domain::post::Post,
+    "A page of posts.",
+    "A post at a place in a list."
+);
+
+impl PostConnection {
+    /// A page of the posts of an author, a category or a tag.
+    pub(crate) async fn of(
+        ctx: &Context<'_>,
+        of: PostsOf,
+        parent: Uuid,
+        which: Scope,
+        arguments: PageArguments,
+    ) -> Result<Self> {
+        let key = PostsPage(of, which, arguments, parent);
+        let page = scope(ctx)
+            .loader
+            .load_one(key)
+            .await?
+            .unwrap_or_else(domain::Page::empty);
+        Ok(Self::new(page, Total::PostsOf(of, parent, which)))
+    }
+}
+
+/// What posts are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum PostOrderField {
+    /// By when they were first published; drafts by when they were made.
+    PublishedAt,
+    /// By when they were made.
+    CreatedAt,
+    /// By when they were last changed.
+    UpdatedAt,
+}
+
+/// How posts are ordered.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub(crate) struct PostOrderBy {
+    /// What they are ordered by.
+    field: PostOrderField,
+    /// Which way.
+    direction: OrderDirection,
+}
+
+/// Which posts a list shows.
+#[derive(Clone, Copy, Debug, Default, InputObject)]
+#[graphql(name = "PostFilter")]
+pub(crate) struct PostFilterInput {
+    /// Published ones, or drafts; both unless given.
+    published: Option<bool>,
+}
+
+#[derive(Default)]
+pub(crate) struct PostQuery;
+
+#[Object]
+impl PostQuery {
+    /// The post with this id or this slug; null if there is none that the viewer sees.
+    async fn post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The post's id.")] id: Option<ID>,
+        #[graphql(desc = "The post's slug, in any case.")] slug: Option<String>,
+        #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
+        which: ScopeArgument,
+    ) -> Result<Option<Post>> {
+        let request = scope(ctx);
+        match (id, slug) {
+            (Some(id), None) => {
+                let id: PostId = decode(&id, "id")?;
+                let key = RecordById(RecordKind::Post, which.into(), id.into());
+                match request.loader.load_one(key).await? {
+                    Some(AnyRecord::Post(post)) => Ok(Some(Post(post))),
+                    _ => Ok(None),
+                }
+            }
+            (None, Some(slug)) => {
+                let (read, viewer) = (request.store.read(), request.viewer());
+                let found = domain::post::by_slug(&read, &viewer, which.into(), &slug).await?;
+                Ok(found.map(Post))
+            }
+            _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
+        }
+    }
+
+    /// All posts that the viewer sees, the newest first unless told otherwise.
+    #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    async fn posts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(default, name = "scope", desc = "Deleted posts as well, or alone.")]
+        which: ScopeArgument,
+        #[graphql(desc = "The order; by publication, the newest first, unless given.")]
+        order_by: Option<PostOrderBy>,
+        #[graphql(desc = "Which posts.")] filter: Option<PostFilterInput>,
+    ) -> Result<PostConnection> {
+        let request = scope(ctx);
+        let which: Scope = which.into();
+        let filter = PostFilter {
+            published: filter.unwrap_or_default().published,
+        };
+        let order = match order_by {
+            None => (PostOrder::PublishedAt, domain::Direction::Descending),
+            Some(PostOrderBy { field, direction }) => (
+                match field {
+                    PostOrderField::PublishedAt => PostOrder::PublishedAt,
+                    PostOrderField::CreatedAt => PostOrder::CreatedAt,
+                    PostOrderField::UpdatedAt => PostOrder::UpdatedAt,
+                },
+                direction.into(),
+            ),
+        };
+        let arguments = page_arguments(first, after, last, before);
+        let page = domain::post::page(
+            &request.store.read(),
+            &request.viewer(),
+            which,
+            filter,
+            order,
+            &arguments,
+        )
+        .await?;
+        Ok(PostConnection::new(page, Total::Posts(which, filter)))
+    }
+}
+
+/// A new post: a draft, with the viewer as its author.
+#[derive(InputObject)]
+pub(crate) struct CreatePostInput {
+    /// What it is called, 200 characters at most.
+    title: String,
+    /// Its text: Markdown, 1,000,000 characters at most.
+    content: String,
+    /// What it is found by; made of the title unless given.
+    slug: Option<String>,
+    /// The category it is in.
+    category_id: Option<ID>,
+    /// Its tags, in order: 50 at most.
+    tag_ids: Option<Vec<ID>>,
+}
+
+/// What is to change of a post. An absent field is left alone, and null clears it.
+#[derive(InputObject)]
+pub(crate) struct UpdatePostInput {
+    /// Which post.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+    /// What it is called, 200 characters at most.
+    title: MaybeUndefined<String>,
+    /// What it is found by.
+    slug: MaybeUndefined<String>,
+    /// Its text: Markdown, 1,000,000 characters at most.
+    content: MaybeUndefined<String>,
+    /// The category it is in; null takes it out of its category.
+    category_id: MaybeUndefined<ID>,
+}
+
+/// Which post is to be published.
+#[derive(InputObject)]
+pub(crate) struct PublishPostInput {
+    /// Which post.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+}
+
+/// Which post is to become a draft again.
+#[derive(InputObject)]
+pub(crate) struct UnpublishPostInput {
+    /// Which post.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+}
+
+/// Which tags a post is to have.
+#[derive(InputObject)]
+pub(crate) struct SetPostTagsInput {
+    /// Which post.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+    /// All of its tags, in order, each once: 50 at most.
+    tag_ids: Vec<ID>,
+}
+
+/// Who a post's co-authors are to be.
+#[derive(InputObject)]
+pub(crate) struct SetPostCoAuthorsInput {
+    /// Which post.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+    /// All of its co-authors, in order, each once, without the author: 20 at most.
+    user_ids: Vec<ID>,
+}
+
+payload! {
+    /// The post that was made, or why there is none.
+    CreatePostPayload {
+        /// The new post.
+        post: Post
+    }
+    /// The post as it is now, or why nothing was changed.
+    UpdatePostPayload {
+        /// The changed post.
+        post: Post
+    }
+    /// The published post, or why it is not.
+    PublishPostPayload {
+        /// The published post.
+        post: Post
+    }
+    /// The draft, or why it is none.
+    UnpublishPostPayload {
+        /// The draft.
+        post: Post
+    }
+    /// The post with its tags, or why nothing was changed.
+    SetPostTagsPayload {
+        /// The changed post.
+        post: Post
+    }
+    /// The post with its co-authors, or why nothing was changed.
+    SetPostCoAuthorsPayload {
+        /// The changed post.
+        post: Post
+    }
+}
+
+#[derive(async_graphql::MergedObject, Default)]
+pub(crate) struct PostMutation(PostEdit, PostRemoval);
+
+#[derive(Default)]
+pub(crate) struct PostEdit;
+
+#[Object]
+impl PostEdit {
+    /// Makes a draft, with the viewer as its author.
+    async fn create_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new post.")] input: CreatePostInput,
+    ) -> Result<CreatePostPayload> {
+        let command = CreatePost {
+            title: input.title,
+            slug: input.slug,
+            content: input.content,
+            category: match input.category_id {
+                None => None,
+                Some(id) => Some(decode(&id, "input.categoryId")?),
+            },
+            tags: decode_all(&input.tag_ids.unwrap_or_default(), "input.tagIds")?,
+        };
+        CreatePostPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::post::create(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Changes a post.
+    async fn update_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: UpdatePostInput,
+    ) -> Result<UpdatePostPayload> {
+        let command = UpdatePost {
+            id: decode(&input.id, "input.id")?,
+            seen: Version(input.expected_version),
+            title: patch_as_is(input.title),
+            slug: patch_as_is(input.slug),
+            content: patch_as_is(input.content),
+            category: patch(input.category_id, |id| decode(&id, "input.categoryId"))?,
+        };
+        UpdatePostPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::post::update(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Publishes a post: everybody sees it.
+    async fn publish_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which post.")] input: PublishPostInput,
+    ) -> Result<PublishPostPayload> {
+        let id = decode(&input.id, "input.id")?;
+        let seen = Version(input.expected_version);
+        PublishPostPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::post::set_published(tx, viewer, id, seen, true))
+            })
+            .await,
+        )
+    }
+
+    /// Makes a post a draft again. When it was first published stays known.
+    async fn unpublish_post(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which post.")] input: UnpublishPostInput,
+    ) -> Result<UnpublishPostPayload> {
+        let id = decode(&input.id, "input.id")?;
+        let seen = Version(input.expected_version);
+        UnpublishPostPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::post::set_published(tx, viewer, id, seen, false))
+            })
+            .await,
+        )
+    }
+
+    /// Says which tags a post has.
+    async fn set_post_tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which post, and its tags.")] input: SetPostTagsInput,
+    ) -> Result<SetPostTagsPayload> {
+        let id = decode(&input.id, "input.id")?;
+        let seen = Version(input.expected_version);
+        let tags = decode_all(&input.tag_ids, "input.tagIds")?;
+        SetPostTagsPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(async move { domain::post::set_tags(tx, viewer, id, seen, &tags).await })
+            })
+            .await,
+        )
+    }
+
+    /// Says who a post's co-authors are. They edit the post and do not delete it.
+    async fn set_post_co_authors(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which post, and its co-authors.")] input: SetPostCoAuthorsInput,
+    ) -> Result<SetPostCoAuthorsPayload> {
+        let id = decode(&input.id, "input.id")?;
+        let seen = Version(input.expected_version);
+        let users = decode_all(&input.user_ids, "input.userIds")?;
+        SetPostCoAuthorsPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(
+                    async move { domain::post::set_co_authors(tx, viewer, id, seen, &users).await },
+                )
+            })
+            .await,
+        )
+    }
+}
+
+removal! {
+    post: Post, post, PostId,
+    delete_post(DeletePostInput, DeletePostPayload, "Deletes a post."),
+    restore_post(RestorePostInput, RestorePostPayload, "Restores a deleted post."),
+    purge_post(PurgePostInput, PurgePostPayload,
+        "Removes a deleted post for good, after the retention time. For administrators."),
+    PostRemoval, "post"
+}

@@ -1,0 +1,326 @@
+//! What all records have in common, and reading any of them by its id.
+
+use async_graphql::{Context, ID, Interface, Object};
+use chrono::{DateTime, Utc};
+use plimsoll_domain::{AnyRecord, Result as DomainResult, Scope, Tx};
+
+use crate::{
+    batch::RecordById,
+    category::Category,
+    error::{ApiError, Result},
+    id::decode_any,
+    post::Post,
+    profile::Profile,
+    scope,
+    tag::Tag,
+    user::User,
+};
+
+/// Anything with an id that is unique among all records.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The record's id."))]
+pub(crate) enum Node {
+    User(User),
+    Profile(Profile),
+    Category(Category),
+    Tag(Tag),
+    Post(Post),
+}
+
+/// Anything that is edited under a version, and deleted so that it can be restored.
+#[derive(Interface)]
+#[graphql(
+    field(name = "id", ty = "ID", desc = "The record's id."),
+    field(
+        name = "version",
+        ty = "i32",
+        desc = "How many changes the record has had. A mutation names the version it saw."
+    ),
+    field(
+        name = "created_at",
+        ty = "DateTime<Utc>",
+        desc = "When the record was made."
+    ),
+    field(
+        name = "updated_at",
+        ty = "DateTime<Utc>",
+        desc = "When it was last changed."
+    ),
+    field(
+        name = "deleted_at",
+        ty = "Option<DateTime<Utc>>",
+        desc = "When it was deleted; null while it is live."
+    )
+)]
+pub(crate) enum Record {
+    User(User),
+    Profile(Profile),
+    Category(Category),
+    Tag(Tag),
+    Post(Post),
+}
+
+macro_rules! from_any {
+    ($interface:ident) => {
+        impl From<AnyRecord> for $interface {
+            fn from(record: AnyRecord) -> Self {
+                match record {
+                    AnyRecord::User(record) => Self::User(User(record)),
+                    AnyRecord::Profile(record) => Self::Profile(Profile(record)),
+                    AnyRecord::Category(record) => Self::Category(Category(record)),
+                    AnyRecord::Tag(record) => Self::Tag(Tag(record)),
+                    AnyRecord::Post(record) => Self::Post(Post(record)),
+                }
+            }
+        }
+    };
+}
+
+from_any!(Node);
+from_any!(Record);
+
+/// The most ids that `nodes` takes.
+const MAX_NODES: usize = 200;
+
+#[derive(Default)]
+pub(crate) struct RecordQuery;
+
+#[Object]
+impl RecordQuery {
+    /// The live record with this id; null if there is none that the viewer sees.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The record's id.")] id: ID,
+    ) -> Result<Option<Node>> {
+        let (kind, id) = decode_any(&id, "id")?;
+        let found = scope(ctx)
+            .loader
+            .load_one(RecordById(kind, Scope::Live, id))
+            .await?;
+        Ok(found.map(Into::into))
+    }
+
+    /// The live records with these ids, in the same order; null in the place of each that the
+    /// viewer does not see.
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The records' ids, 200 at most.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > MAX_NODES {
+            return Err(ApiError::bad_input(format!(
+                "`ids` must not have more than {MAX_NODES} ids."
+            )));
+        }
+        let keys: Vec<RecordById> = ids
+            .iter()
+            .map(|id| decode_any(id, "ids").map(|(kind, id)| RecordById(kind, Scope::Live, id)))
+            .collect::<Result<_>>()?;
+        let found = scope(ctx).loader.load_many(keys.clone()).await?;
+        Ok(keys
+            .iter()
+            .map(|key| found.get(key).cloned().map(Into::into))
+            .collect())
+    }
+}
+
+/// Runs a command of the domain in a transaction of its own. Changed records come back with
+/// their heavy columns if the mutation's selection asks for `content`.
+pub(crate) async fn write<T, F>(ctx: &Context<'_>, command: F) -> DomainResult<T>
+where
+    T: Send + 'static,
+    F: for<'t> FnOnce(
+            &'t mut Tx,
+            &'t plimsoll_domain::Viewer,
+        ) -> futures::future::BoxFuture<'t, DomainResult<T>>
+        + Send
+        + 'static,
+{
+    let scope = scope(ctx);
+    let mut request = scope.caller.request;
+    request.heavy = selects(ctx.field(), "content");
+    let viewer = request.viewer;
+    scope
+        .store
+        .write(&request, move |tx| {
+            Box::pin(async move { command(tx, &viewer).await })
+        })
+        .await
+}
+
+/// Whether a field of this name is selected anywhere below a field.
+fn selects(field: async_graphql::SelectionField<'_>, name: &str) -> bool {
+    field
+        .selection_set()
+        .any(|field| field.name() == name || selects(field, name))
+}
+
+/// Declares the resolvers that every record's fields begin with.
+macro_rules! record_fields {
+    ($(#[doc = $doc:literal])+ $name:ident($model:ty) { $($rest:tt)* }) => {
+        $(#[doc = $doc])+
+        #[derive(Clone)]
+        pub(crate) struct $name(pub(crate) $model);
+
+        impl From<$model> for $name {
+            fn from(model: $model) -> Self {
+                Self(model)
+            }
+        }
+
+        $(#[doc = $doc])+
+        #[async_graphql::Object]
+        impl $name {
+            /// The record's id.
+            pub(crate) async fn id(&self) -> async_graphql::ID {
+                crate::id::encode(self.0.id)
+            }
+
+            /// How many changes the record has had. A mutation names the version it saw.
+            pub(crate) async fn version(&self) -> i32 {
+                self.0.lock_version
+            }
+
+            /// When the record was made.
+            pub(crate) async fn created_at(&self) -> chrono::DateTime<chrono::Utc> {
+                self.0.created_at
+            }
+
+            /// When it was last changed.
+            pub(crate) async fn updated_at(&self) -> chrono::DateTime<chrono::Utc> {
+                self.0.updated_at
+            }
+
+            /// When it was deleted; null while it is live.
+            pub(crate) async fn deleted_at(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+                self.0.deleted_at
+            }
+
+            $($rest)*
+        }
+    };
+}
+pub(crate) use record_fields;
+
+/// A change to a field: absent leaves it alone, null clears it.
+pub(crate) fn patch<T, U>(
+    value: async_graphql::MaybeUndefined<T>,
+    convert: impl FnOnce(T) -> Result<U>,
+) -> Result<plimsoll_domain::Patch<U>> {
+    use async_graphql::MaybeUndefined;
+    Ok(match value {
+        MaybeUndefined::Undefined => plimsoll_domain::Patch::Keep,
+        MaybeUndefined::Null => plimsoll_domain::Patch::Clear,
+        MaybeUndefined::Value(value) => plimsoll_domain::Patch::Set(convert(value)?),
+    })
+}
+
+/// [`patch`] of a value that needs no conversion.
+pub(crate) fn patch_as_is<T>(value: async_graphql::MaybeUndefined<T>) -> plimsoll_domain::Patch<T> {
+    match value {
+        async_graphql::MaybeUndefined::Undefined => plimsoll_domain::Patch::Keep,
+        async_graphql::MaybeUndefined::Null => plimsoll_domain::Patch::Clear,
+        async_graphql::MaybeUndefined::Value(value) => plimsoll_domain::Patch::Set(value),
+    }
+}
+
+/// Declares a record's deletion, restoration and purge: inputs and payloads are alike.
+macro_rules! removal {
+    (
+        $field:ident: $object:ident, $module:ident, $id:ident,
+        $delete:ident($delete_input:ident, $delete_payload:ident, $delete_doc:literal),
+        $restore:ident($restore_input:ident, $restore_payload:ident, $restore_doc:literal),
+        $purge:ident($purge_input:ident, $purge_payload:ident, $purge_doc:literal),
+        $mutation:ident, $name:literal
+    ) => {
+        crate::record::removal_types!($field: $object, $delete_input, $delete_payload, $name, "deleted");
+        crate::record::removal_types!($field: $object, $restore_input, $restore_payload, $name, "restored");
+        crate::record::removal_types!($field: $object, $purge_input, $purge_payload, $name, "purged");
+
+        #[derive(Default)]
+        pub(crate) struct $mutation;
+
+        #[async_graphql::Object]
+        impl $mutation {
+            #[doc = $delete_doc]
+            async fn $delete(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "Which one, and the version that was seen.")]
+                input: $delete_input,
+            ) -> crate::error::Result<$delete_payload> {
+                let id = crate::id::decode(&input.id, "input.id")?;
+                let seen = plimsoll_domain::Version(input.expected_version);
+                $delete_payload::new(crate::record::write(ctx, move |tx, viewer| {
+                    Box::pin(plimsoll_domain::$module::delete(tx, viewer, id, seen))
+                }).await)
+            }
+
+            #[doc = $restore_doc]
+            async fn $restore(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "Which one, and the version that was seen.")]
+                input: $restore_input,
+            ) -> crate::error::Result<$restore_payload> {
+                let id = crate::id::decode(&input.id, "input.id")?;
+                let seen = plimsoll_domain::Version(input.expected_version);
+                $restore_payload::new(crate::record::write(ctx, move |tx, viewer| {
+                    Box::pin(plimsoll_domain::$module::restore(tx, viewer, id, seen))
+                }).await)
+            }
+
+            #[doc = $purge_doc]
+            async fn $purge(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+                #[graphql(desc = "Which one, and the version that was seen.")]
+                input: $purge_input,
+            ) -> crate::error::Result<$purge_payload> {
+                let id = crate::id::decode(&input.id, "input.id")?;
+                let seen = plimsoll_domain::Version(input.expected_version);
+                let retention = crate::scope(ctx).store.settings().retention;
+                $purge_payload::new(crate::record::write(ctx, move |tx, viewer| {
+                    Box::pin(plimsoll_domain::$module::purge(tx, viewer, id, seen, retention))
+                }).await)
+            }
+        }
+    };
+}
+pub(crate) use removal;
+
+macro_rules! removal_types {
+    ($field:ident: $object:ident, $input:ident, $payload:ident, $name:literal, $done:literal) => {
+        #[doc = concat!("Which ", $name, " is to be ", $done, ".")]
+        #[derive(async_graphql::InputObject)]
+        pub(crate) struct $input {
+            /// The record's id.
+            id: async_graphql::ID,
+            /// The version that was seen: another one is a conflict.
+            expected_version: i32,
+        }
+
+        #[doc = concat!("The ", $name, " that was ", $done, ", or why it was not.")]
+        #[derive(async_graphql::SimpleObject)]
+        pub(crate) struct $payload {
+            #[doc = concat!("The ", $name, " that was ", $done, ".")]
+            $field: Option<$object>,
+            /// Why nothing was changed; empty when it was.
+            errors: Vec<crate::error::MutationError>,
+        }
+
+        impl $payload {
+            fn new<T: Into<$object>>(
+                result: plimsoll_domain::Result<T>,
+            ) -> crate::error::Result<Self> {
+                let (record, errors) = crate::error::outcome(result)?;
+                Ok(Self {
+                    $field: record.map(Into::into),
+                    errors,
+                })
+            }
+        }
+    };
+}
+pub(crate) use removal_types;

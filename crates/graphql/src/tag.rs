@@ -1,0 +1,246 @@
+//! Tags.
+
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
+use plimsoll_domain::{
+    self as domain, AnyRecord, Scope, Version,
+    deletion::RecordKind,
+    post::PostsOf,
+    tag::{CreateTag, TagOrder, UpdateTag},
+};
+
+use crate::{
+    batch::RecordById,
+    connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
+    error::{ApiError, Result, payload},
+    id::decode,
+    post::PostConnection,
+    record::{patch_as_is, record_fields, removal, write},
+    scope,
+};
+
+record_fields! {
+    /// A word that posts are found by.
+    Tag(domain::tag::Tag) {
+        /// What it is called.
+        async fn name(&self) -> &str {
+            &self.0.name
+        }
+
+        /// What it is found by. No other live tag has it.
+        async fn slug(&self) -> &str {
+            &self.0.slug
+        }
+
+        /// The posts with this tag, the newest first.
+        #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+        async fn posts(
+            &self,
+            ctx: &Context<'_>,
+            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+            first: Option<i32>,
+            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+            #[graphql(desc = "End before this cursor.")] before: Option<String>,
+            #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
+        ) -> Result<PostConnection> {
+            let arguments = page_arguments(first, after, last, before);
+            let id = self.0.id.into();
+            PostConnection::of(ctx, PostsOf::Tag, id, scope.into(), arguments).await
+        }
+    }
+}
+
+connection!(
+    TagConnection,
+    TagEdge,
+    Tag,
+    domain::tag::Tag,
+    "A page of tags.",
+    "A tag at a place in a list."
+);
+
+/// What tags are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum TagOrderField {
+    /// By slug.
+    Slug,
+    /// By when they were made.
+    CreatedAt,
+}
+
+/// How tags are ordered.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub(crate) struct TagOrderBy {
+    /// What they are ordered by.
+    field: TagOrderField,
+    /// Which way.
+    direction: OrderDirection,
+}
+
+#[derive(Default)]
+pub(crate) struct TagQuery;
+
+#[Object]
+impl TagQuery {
+    /// The tag with this id or this slug; null if there is none that the viewer sees.
+    async fn tag(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The tag's id.")] id: Option<ID>,
+        #[graphql(desc = "The tag's slug, in any case.")] slug: Option<String>,
+        #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
+        which: ScopeArgument,
+    ) -> Result<Option<Tag>> {
+        let request = scope(ctx);
+        match (id, slug) {
+            (Some(id), None) => {
+                let id: domain::id::TagId = decode(&id, "id")?;
+                let key = RecordById(RecordKind::Tag, which.into(), id.into());
+                match request.loader.load_one(key).await? {
+                    Some(AnyRecord::Tag(tag)) => Ok(Some(Tag(tag))),
+                    _ => Ok(None),
+                }
+            }
+            (None, Some(slug)) => {
+                let (read, viewer) = (request.store.read(), request.viewer());
+                let found = domain::tag::by_slug(&read, &viewer, which.into(), &slug).await?;
+                Ok(found.map(Tag))
+            }
+            _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
+        }
+    }
+
+    /// All tags, ordered by slug unless told otherwise.
+    #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    async fn tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(default, name = "scope", desc = "Deleted tags as well, or alone.")]
+        which: ScopeArgument,
+        #[graphql(desc = "The order; by slug, ascending, unless given.")] order_by: Option<
+            TagOrderBy,
+        >,
+    ) -> Result<TagConnection> {
+        let request = scope(ctx);
+        let which: Scope = which.into();
+        let order = match order_by {
+            None => (TagOrder::Slug, domain::Direction::Ascending),
+            Some(TagOrderBy { field, direction }) => (
+                match field {
+                    TagOrderField::Slug => TagOrder::Slug,
+                    TagOrderField::CreatedAt => TagOrder::CreatedAt,
+                },
+                direction.into(),
+            ),
+        };
+        let arguments = page_arguments(first, after, last, before);
+        let page = domain::tag::page(
+            &request.store.read(),
+            &request.viewer(),
+            which,
+            order,
+            &arguments,
+        )
+        .await?;
+        Ok(TagConnection::new(page, Total::Tags(which)))
+    }
+}
+
+/// A new tag.
+#[derive(InputObject)]
+pub(crate) struct CreateTagInput {
+    /// What it is called.
+    name: String,
+    /// What it is found by; made of the name unless given.
+    slug: Option<String>,
+}
+
+/// What is to change of a tag. An absent field is left alone.
+#[derive(InputObject)]
+pub(crate) struct UpdateTagInput {
+    /// Which tag.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+    /// What it is called.
+    name: MaybeUndefined<String>,
+    /// What it is found by.
+    slug: MaybeUndefined<String>,
+}
+
+payload! {
+    /// The tag that was made, or why there is none.
+    CreateTagPayload {
+        /// The new tag.
+        tag: Tag
+    }
+    /// The tag as it is now, or why nothing was changed.
+    UpdateTagPayload {
+        /// The changed tag.
+        tag: Tag
+    }
+}
+
+#[derive(async_graphql::MergedObject, Default)]
+pub(crate) struct TagMutation(TagEdit, TagRemoval);
+
+#[derive(Default)]
+pub(crate) struct TagEdit;
+
+#[Object]
+impl TagEdit {
+    /// Makes a tag. For moderators and administrators.
+    async fn create_tag(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new tag.")] input: CreateTagInput,
+    ) -> Result<CreateTagPayload> {
+        let command = CreateTag {
+            name: input.name,
+            slug: input.slug,
+        };
+        CreateTagPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::tag::create(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Changes a tag. For moderators and administrators.
+    async fn update_tag(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: UpdateTagInput,
+    ) -> Result<UpdateTagPayload> {
+        let command = UpdateTag {
+            id: decode(&input.id, "input.id")?,
+            seen: Version(input.expected_version),
+            name: patch_as_is(input.name),
+            slug: patch_as_is(input.slug),
+        };
+        UpdateTagPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::tag::update(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+}
+
+removal! {
+    tag: Tag, tag, TagId,
+    delete_tag(DeleteTagInput, DeleteTagPayload,
+        "Deletes a tag. Posts have it again when it is restored. For moderators and administrators."),
+    restore_tag(RestoreTagInput, RestoreTagPayload,
+        "Restores a deleted tag. For moderators and administrators."),
+    purge_tag(PurgeTagInput, PurgeTagPayload,
+        "Removes a deleted tag for good, after the retention time. For administrators."),
+    TagRemoval, "tag"
+}

@@ -1,0 +1,332 @@
+//! Users.
+
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
+use plimsoll_domain::{
+    self as domain, Patch, Role, Scope, Version,
+    post::PostsOf,
+    user::{CreateUser, UpdateUser, UserOrder},
+};
+
+use crate::{
+    batch::{ProfileOfUser, RecordById},
+    connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
+    error::{Result, payload},
+    id::decode,
+    post::PostConnection,
+    profile::Profile,
+    record::{patch_as_is, record_fields, removal, write},
+    scope,
+};
+
+record_fields! {
+    /// Someone who logs in, or whose posts are here.
+    User(domain::user::User) {
+        /// What they are called.
+        async fn name(&self) -> &str {
+            &self.0.name
+        }
+
+        /// Their e-mail address; null for whoever may not see it.
+        async fn email(&self, ctx: &Context<'_>) -> Option<&str> {
+            let viewer = scope(ctx).viewer();
+            domain::user::shows_email(&viewer, &self.0).then_some(self.0.email.as_str())
+        }
+
+        /// What they may do.
+        async fn role(&self) -> UserRole {
+            self.0.role.into()
+        }
+
+        /// Whether they may log in.
+        async fn is_active(&self) -> bool {
+            self.0.is_active
+        }
+
+        /// What they tell about themselves; null if nothing.
+        async fn profile(&self, ctx: &Context<'_>) -> Result<Option<Profile>> {
+            let key = ProfileOfUser(self.0.id.into());
+            Ok(scope(ctx).loader.load_one(key).await?.map(Profile))
+        }
+
+        /// The posts that they are the author of, the newest first.
+        #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+        async fn posts(
+            &self,
+            ctx: &Context<'_>,
+            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+            first: Option<i32>,
+            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+            #[graphql(desc = "End before this cursor.")] before: Option<String>,
+            #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
+        ) -> Result<PostConnection> {
+            let arguments = page_arguments(first, after, last, before);
+            let id = self.0.id.into();
+            PostConnection::of(ctx, PostsOf::Author, id, scope.into(), arguments).await
+        }
+    }
+}
+
+connection!(
+    UserConnection,
+    UserEdge,
+    User,
+    domain::user::User,
+    "A page of users.",
+    "A user at a place in a list."
+);
+
+/// What a user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "Role")]
+pub(crate) enum UserRole {
+    /// Changes what is theirs.
+    User,
+    /// Changes any post, category and tag.
+    Moderator,
+    /// Changes everything.
+    Admin,
+}
+
+impl From<Role> for UserRole {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::User => Self::User,
+            Role::Moderator => Self::Moderator,
+            Role::Admin => Self::Admin,
+        }
+    }
+}
+
+impl From<UserRole> for Role {
+    fn from(role: UserRole) -> Self {
+        match role {
+            UserRole::User => Self::User,
+            UserRole::Moderator => Self::Moderator,
+            UserRole::Admin => Self::Admin,
+        }
+    }
+}
+
+/// What users are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum UserOrderField {
+    /// By name, without regard to case.
+    Name,
+    /// By when they were made.
+    CreatedAt,
+}
+
+/// How users are ordered.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub(crate) struct UserOrderBy {
+    /// What they are ordered by.
+    field: UserOrderField,
+    /// Which way.
+    direction: OrderDirection,
+}
+
+#[derive(Default)]
+pub(crate) struct UserQuery;
+
+#[Object]
+impl UserQuery {
+    /// The user with this id; null if there is none that the viewer sees.
+    async fn user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The user's id.")] id: ID,
+        #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
+        which: ScopeArgument,
+    ) -> Result<Option<User>> {
+        let id: domain::id::UserId = decode(&id, "id")?;
+        let key = RecordById(domain::deletion::RecordKind::User, which.into(), id.into());
+        match scope(ctx).loader.load_one(key).await? {
+            Some(domain::AnyRecord::User(user)) => Ok(Some(User(user))),
+            _ => Ok(None),
+        }
+    }
+
+    /// All users, ordered by name unless told otherwise.
+    #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    async fn users(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(default, name = "scope", desc = "Deleted users as well, or alone.")]
+        which: ScopeArgument,
+        #[graphql(desc = "The order; by name, ascending, unless given.")] order_by: Option<
+            UserOrderBy,
+        >,
+    ) -> Result<UserConnection> {
+        let request = scope(ctx);
+        let which: Scope = which.into();
+        let order = match order_by {
+            None => (UserOrder::Name, domain::Direction::Ascending),
+            Some(UserOrderBy { field, direction }) => (
+                match field {
+                    UserOrderField::Name => UserOrder::Name,
+                    UserOrderField::CreatedAt => UserOrder::CreatedAt,
+                },
+                direction.into(),
+            ),
+        };
+        let arguments = page_arguments(first, after, last, before);
+        let page = domain::user::page(
+            &request.store.read(),
+            &request.viewer(),
+            which,
+            order,
+            &arguments,
+        )
+        .await?;
+        Ok(UserConnection::new(page, Total::Users(which)))
+    }
+}
+
+/// A new user.
+#[derive(InputObject)]
+pub(crate) struct CreateUserInput {
+    /// The address that they log in with. No other live user may have it, in any case.
+    email: String,
+    /// What they are called.
+    name: String,
+    /// What they may do; `USER` unless given.
+    role: Option<UserRole>,
+    /// Their password, 8 to 256 characters; without one they cannot log in.
+    #[graphql(secret)]
+    password: Option<String>,
+}
+
+/// What is to change of a user. An absent field is left alone.
+#[derive(InputObject)]
+pub(crate) struct UpdateUserInput {
+    /// Which user.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+    /// The address that they log in with.
+    email: MaybeUndefined<String>,
+    /// What they are called.
+    name: MaybeUndefined<String>,
+    /// What they may do. For administrators.
+    role: MaybeUndefined<UserRole>,
+    /// Whether they may log in. For administrators.
+    is_active: MaybeUndefined<bool>,
+    /// A new password, 8 to 256 characters. It ends every login of the user.
+    #[graphql(secret)]
+    password: Option<String>,
+    /// The password so far; needed with `password`, unless an administrator sets it for
+    /// somebody else.
+    #[graphql(secret)]
+    current_password: Option<String>,
+}
+
+payload! {
+    /// The user that was made, or why there is none.
+    CreateUserPayload {
+        /// The new user.
+        user: User
+    }
+    /// The user as they are now, or why nothing was changed.
+    UpdateUserPayload {
+        /// The changed user.
+        user: User
+    }
+}
+
+#[derive(async_graphql::MergedObject, Default)]
+pub(crate) struct UserMutation(UserEdit, UserRemoval);
+
+#[derive(Default)]
+pub(crate) struct UserEdit;
+
+#[Object]
+impl UserEdit {
+    /// Makes a user. For administrators.
+    async fn create_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new user.")] input: CreateUserInput,
+    ) -> Result<CreateUserPayload> {
+        let request = scope(ctx);
+        let result = async {
+            domain::user::check_new(&request.viewer(), input.password.as_deref())?;
+            let password_hash = match input.password {
+                None => None,
+                Some(password) => Some(request.store.passwords().hash(password).await?),
+            };
+            let command = CreateUser {
+                email: input.email,
+                name: input.name,
+                role: input.role.map_or(Role::User, Into::into),
+                password_hash,
+            };
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::user::create(tx, viewer, command))
+            })
+            .await
+        };
+        CreateUserPayload::new(result.await)
+    }
+
+    /// Changes a user.
+    async fn update_user(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: UpdateUserInput,
+    ) -> Result<UpdateUserPayload> {
+        let request = scope(ctx);
+        let id = decode(&input.id, "input.id")?;
+        let role = match patch_as_is(input.role) {
+            Patch::Keep => Patch::Keep,
+            Patch::Clear => Patch::Clear,
+            Patch::Set(role) => Patch::Set(role.into()),
+        };
+        let result = async {
+            let password_hash = match input.password {
+                None => None,
+                Some(password) => Some(
+                    domain::session::new_password(
+                        &request.store,
+                        &request.viewer(),
+                        id,
+                        password,
+                        input.current_password,
+                    )
+                    .await?,
+                ),
+            };
+            let command = UpdateUser {
+                id,
+                seen: Version(input.expected_version),
+                email: patch_as_is(input.email),
+                name: patch_as_is(input.name),
+                role,
+                is_active: patch_as_is(input.is_active),
+                password_hash,
+            };
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::user::update(tx, viewer, command))
+            })
+            .await
+        };
+        UpdateUserPayload::new(result.await)
+    }
+}
+
+removal! {
+    user: User, user, UserId,
+    delete_user(DeleteUserInput, DeleteUserPayload,
+        "Deletes a user with their profile and their posts, and ends their logins."),
+    restore_user(RestoreUserInput, RestoreUserPayload,
+        "Restores a deleted user with all that their deletion took along. For administrators."),
+    purge_user(PurgeUserInput, PurgeUserPayload,
+        "Removes a deleted user for good with all that their deletion took along, after the retention time. For administrators."),
+    UserRemoval, "user"
+}
