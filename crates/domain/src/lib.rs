@@ -4,11 +4,14 @@
 mod access;
 pub mod category;
 pub mod deletion;
+pub mod demo;
 pub mod error;
+pub mod import;
 pub mod password;
 pub mod policy;
 pub mod post;
 pub mod profile;
+pub mod seed;
 pub mod session;
 pub mod store;
 pub mod tag;

@@ -77,6 +77,7 @@ impl Request {
             now: self.now,
             request: Some(self.id),
             heavy: self.heavy,
+            seed: None,
         }
     }
 }

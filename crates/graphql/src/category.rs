@@ -19,6 +19,7 @@ use crate::{
 };
 
 record_fields! {
+    #[async_graphql::Object]
     /// A subject that posts are about. Categories form a tree.
     Category(domain::category::Category) {
         /// What it is called.
@@ -40,6 +41,7 @@ record_fields! {
 
         /// The categories right below it, ordered by slug.
         #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
         async fn children(
             &self,
             ctx: &Context<'_>,
@@ -61,6 +63,7 @@ record_fields! {
 
         /// The posts in this category itself, the newest first.
         #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
         async fn posts(
             &self,
             ctx: &Context<'_>,
@@ -140,6 +143,7 @@ impl CategoryQuery {
 
     /// All categories, ordered by slug unless told otherwise.
     #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
     async fn categories(
         &self,
         ctx: &Context<'_>,

@@ -93,6 +93,16 @@ pub(crate) fn page_arguments(
     }
 }
 
+/// What a connection costs: what is below it, for each row that its page can have.
+pub(crate) fn cost(first: Option<i32>, last: Option<i32>, below: usize) -> usize {
+    let most = domain::MAX_PAGE as usize;
+    let rows = match first.or(last) {
+        None => domain::DEFAULT_PAGE as usize,
+        Some(rows) => usize::try_from(rows).unwrap_or_default().min(most),
+    };
+    rows.saturating_mul(below).saturating_add(1)
+}
+
 /// The list that a connection is a page of, for counting it when asked.
 pub(crate) enum Total {
     Users(Scope),

@@ -87,6 +87,7 @@ pub(crate) struct DeletionQuery;
 impl DeletionQuery {
     /// What was deleted, the newest first: everything for moderators and administrators, what
     /// they deleted themselves for others.
+    #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
     async fn deletions(
         &self,
         ctx: &Context<'_>,

@@ -59,6 +59,11 @@ impl std::fmt::Debug for Api {
     }
 }
 
+/// What one operation may cost unless told otherwise: a field costs 1, and a connection costs
+/// what is below it as many times as its page has rows. 20 users with 20 posts each, with ten
+/// fields and their tags, cost about 10,000.
+pub const DEFAULT_MAX_COST: usize = 50_000;
+
 /// Who sends a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -69,10 +74,11 @@ pub struct Caller {
 }
 
 impl Api {
-    /// The schema over a database.
-    pub fn new(store: domain::Store) -> Self {
+    /// The schema over a database. An operation may cost `max_cost`; see
+    /// [`DEFAULT_MAX_COST`].
+    pub fn new(store: domain::Store, max_cost: usize) -> Self {
         Self {
-            schema: schema(),
+            schema: schema(max_cost),
             store,
         }
     }
@@ -105,13 +111,15 @@ pub fn sdl() -> String {
         .sorted_fields()
         .sorted_arguments()
         .sorted_enum_items();
-    let sdl = schema().sdl_with_options(options);
+    let sdl = schema(DEFAULT_MAX_COST).sdl_with_options(options);
     format!("{}\n", sdl.trim_end())
 }
 
-fn schema() -> Schema<Query, Mutation, EmptySubscription> {
+fn schema(max_cost: usize) -> Schema<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .disable_suggestions()
+        .limit_complexity(max_cost)
+        .extension(error::CheckTypes)
         .register_output_type::<record::Node>()
         .register_output_type::<record::Record>()
         .register_output_type::<error::MutationError>()

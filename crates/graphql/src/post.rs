@@ -25,6 +25,7 @@ use crate::{
 };
 
 record_fields! {
+    #[async_graphql::Object]
     /// What authors publish.
     Post(domain::post::Post) {
         /// What it is called.
@@ -176,6 +177,7 @@ impl PostQuery {
 
     /// All posts that the viewer sees, the newest first unless told otherwise.
     #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
     async fn posts(
         &self,
         ctx: &Context<'_>,

@@ -16,6 +16,7 @@ use crate::{
 };
 
 record_fields! {
+    #[async_graphql::Object]
     /// What a user tells about themselves.
     Profile(domain::profile::Profile) {
         /// What they tell about themselves.

@@ -103,6 +103,7 @@ impl RecordQuery {
 
     /// The live records with these ids, in the same order; null in the place of each that the
     /// viewer does not see.
+    #[graphql(complexity = "ids.len().saturating_mul(child_complexity).saturating_add(1)")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,
@@ -158,7 +159,10 @@ fn selects(field: async_graphql::SelectionField<'_>, name: &str) -> bool {
 
 /// Declares the resolvers that every record's fields begin with.
 macro_rules! record_fields {
-    ($(#[doc = $doc:literal])+ $name:ident($model:ty) { $($rest:tt)* }) => {
+    (
+        // From the caller, so that the fields see what the attribute defines.
+        $hash:tt $object:tt $(#[doc = $doc:literal])+ $name:ident($model:ty) { $($rest:tt)* }
+    ) => {
         $(#[doc = $doc])+
         #[derive(Clone)]
         pub(crate) struct $name(pub(crate) $model);
@@ -170,7 +174,7 @@ macro_rules! record_fields {
         }
 
         $(#[doc = $doc])+
-        #[async_graphql::Object]
+        $hash $object
         impl $name {
             /// The record's id.
             pub(crate) async fn id(&self) -> async_graphql::ID {

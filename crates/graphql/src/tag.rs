@@ -19,6 +19,7 @@ use crate::{
 };
 
 record_fields! {
+    #[async_graphql::Object]
     /// A word that posts are found by.
     Tag(domain::tag::Tag) {
         /// What it is called.
@@ -33,6 +34,7 @@ record_fields! {
 
         /// The posts with this tag, the newest first.
         #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
         async fn posts(
             &self,
             ctx: &Context<'_>,
@@ -112,6 +114,7 @@ impl TagQuery {
 
     /// All tags, ordered by slug unless told otherwise.
     #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
     async fn tags(
         &self,
         ctx: &Context<'_>,

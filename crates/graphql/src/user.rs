@@ -19,6 +19,7 @@ use crate::{
 };
 
 record_fields! {
+    #[async_graphql::Object]
     /// Someone who logs in, or whose posts are here.
     User(domain::user::User) {
         /// What they are called.
@@ -50,6 +51,7 @@ record_fields! {
 
         /// The posts that they are the author of, the newest first.
         #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
         async fn posts(
             &self,
             ctx: &Context<'_>,
@@ -149,6 +151,7 @@ impl UserQuery {
 
     /// All users, ordered by name unless told otherwise.
     #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
     async fn users(
         &self,
         ctx: &Context<'_>,

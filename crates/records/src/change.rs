@@ -1,14 +1,16 @@
 //! Writing: every change of a record goes through a row that is locked, and the version that
 //! its editor saw.
 
-use std::{collections::HashMap, ops::Deref};
+use std::{collections::HashMap, ops::Deref, sync::PoisonError};
 
 use chrono::{DateTime, Utc};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, IdenStatic, Iterable, ModelTrait, Value,
     sea_query::{Expr, ExprTrait, Query},
 };
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 pub(crate) use crate::audit::Changed;
 use crate::{
@@ -114,13 +116,45 @@ impl<E: Record> Rows<E> {
     }
 }
 
+/// Makes ids that are in the order in which they were made.
+pub(crate) enum Mint {
+    Random(ContextV7),
+    Seeded(Box<ChaCha8Rng>),
+}
+
+impl Mint {
+    pub(crate) fn new(seed: Option<u64>) -> Self {
+        match seed {
+            None => Self::Random(ContextV7::new()),
+            Some(seed) => Self::Seeded(Box::new(ChaCha8Rng::seed_from_u64(seed))),
+        }
+    }
+
+    fn next(&mut self, now: DateTime<Utc>) -> Uuid {
+        match self {
+            Self::Random(context) => {
+                let seconds = now.timestamp().unsigned_abs();
+                let nanos = now.timestamp_subsec_nanos();
+                Uuid::new_v7(uuid::Timestamp::from_unix(&*context, seconds, nanos))
+            }
+            Self::Seeded(random) => {
+                let mut bytes = [0; 10];
+                random.fill_bytes(&mut bytes);
+                let millis = now.timestamp_millis().unsigned_abs();
+                uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+            }
+        }
+    }
+}
+
 impl Tx {
     /// A new id: a UUID of version 7 at this transaction's time.
     pub fn mint(&self) -> Uuid {
-        let now = self.now();
-        let seconds = now.timestamp().unsigned_abs();
-        let time = uuid::Timestamp::from_unix(&self.ids, seconds, now.timestamp_subsec_nanos());
-        Uuid::new_v7(time)
+        // A panic while the lock was held leaves nothing half done.
+        self.ids
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next(self.now())
     }
 
     /// Adds one record, at version 0.

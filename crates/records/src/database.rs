@@ -24,11 +24,12 @@ use sqlx::{
     },
 };
 use tokio_util::task::TaskTracker;
-use uuid::{ContextV7, Uuid};
+use uuid::Uuid;
 
 use crate::{
     Fault, Register, Timing,
     audit::{self, Entry},
+    change::Mint,
     record::{Fact, insert_statement},
 };
 
@@ -238,12 +239,13 @@ impl Database {
             .begin_with_options(options)
             .await
             .map_err(|e| E::from(e.into()))?;
+        let mint = Mint::new(writer.seed);
         let mut tx = Tx {
             connection,
             writer,
             register: self.register.clone(),
             entries: Vec::new(),
-            ids: Mutex::new(ContextV7::new()),
+            ids: Mutex::new(mint),
         };
         let outcome = match tokio::time::timeout(self.transaction_timeout, work(&mut tx)).await {
             Ok(outcome) => outcome,
@@ -284,6 +286,8 @@ pub struct Writer {
     pub request: Option<Uuid>,
     /// Whether changed records are answered with their heavy columns.
     pub heavy: bool,
+    /// Draws the ids from this seed, so that they are the same each time; for test data.
+    pub seed: Option<u64>,
 }
 
 impl Writer {
@@ -294,6 +298,7 @@ impl Writer {
             now,
             request: None,
             heavy: false,
+            seed: None,
         }
     }
 }
@@ -316,8 +321,7 @@ pub struct Tx {
     writer: Writer,
     pub(crate) register: Arc<Register>,
     pub(crate) entries: Vec<Entry>,
-    /// Keeps the ids of one transaction in the order in which they were minted.
-    pub(crate) ids: Mutex<ContextV7>,
+    pub(crate) ids: Mutex<Mint>,
 }
 
 impl fmt::Debug for Tx {

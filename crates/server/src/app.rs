@@ -1,0 +1,165 @@
+//! The routes, and how one request is answered.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+    routing::{any, get},
+};
+use chrono::Utc;
+use plimsoll_domain as domain;
+use plimsoll_graphql::{Api, Caller, codes};
+use uuid::Uuid;
+
+use crate::{
+    graphiql,
+    graphql_http::{self, HttpLimits, Incoming, MediaType},
+};
+
+/// What the routes share.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// The schema over its database.
+    pub api: Api,
+    /// What a request may take.
+    pub limits: HttpLimits,
+    /// How long executing a request may take.
+    pub deadline: Duration,
+}
+
+/// The routes.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/", get(|| async { Redirect::temporary("/graphiql") }))
+        .route("/graphql", any(graphql))
+        .route("/graphiql", get(graphiql::page))
+        .route("/graphiql/{*path}", get(graphiql::asset))
+        .route("/health/live", get(|| async { "ok\n" }))
+        .route("/health/ready", get(ready))
+        .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here.\n") })
+        .with_state(app)
+}
+
+/// Ready is who can ask the database.
+async fn ready(State(app): State<App>) -> Response {
+    let answer = tokio::time::timeout(Duration::from_secs(3), app.api.store().ping()).await;
+    match answer {
+        Ok(Ok(())) => "ok\n".into_response(),
+        Ok(Err(fault)) => {
+            tracing::warn!(%fault, "not ready");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The database does not answer.\n",
+            )
+                .into_response()
+        }
+        Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The database does not answer in time.\n",
+        )
+            .into_response(),
+    }
+}
+
+async fn graphql(State(app): State<App>, request: Request) -> Response {
+    let token = match bearer(request.headers()) {
+        Ok(token) => token,
+        Err(message) => return unauthenticated(request.headers(), message),
+    };
+    let headers = request.headers().clone();
+    let Incoming {
+        request, reply_as, ..
+    } = match graphql_http::receive(request, &app.limits).await {
+        Ok(incoming) => incoming,
+        Err(refusal) => return refusal,
+    };
+    let now = Utc::now();
+    let viewer = match &token {
+        None => domain::Viewer::Anonymous,
+        Some(token) => match domain::session::viewer(app.api.store(), token, now).await {
+            Ok(viewer) => viewer,
+            Err(domain::Error::Unauthenticated(message)) => {
+                return unauthenticated(&headers, &message);
+            }
+            Err(error) => return broken(reply_as, &error),
+        },
+    };
+    let caller = Caller {
+        request: domain::Request {
+            viewer,
+            now,
+            id: Uuid::now_v7(),
+            heavy: false,
+        },
+        token,
+    };
+    let response = app.api.execute(request, caller);
+    match tokio::time::timeout(app.deadline, response).await {
+        Ok(response) => graphql_http::reply(reply_as, response),
+        // A write goes on to its end; its client does not learn which.
+        Err(_) => graphql_http::refuse(
+            reply_as,
+            StatusCode::GATEWAY_TIMEOUT,
+            codes::UNAVAILABLE,
+            "The request took too long. What it was writing may have been written.",
+        ),
+    }
+}
+
+/// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
+    const FORM: &str = "The header must be `Authorization: Bearer TOKEN`.";
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(FORM);
+    }
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|v| v.split_once(' '))
+        .ok_or(FORM)?;
+    let token = token.trim();
+    if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.len() <= 512 {
+        Ok(Some(token.to_owned()))
+    } else {
+        Err(FORM)
+    }
+}
+
+fn unauthenticated(headers: &HeaderMap, message: &str) -> Response {
+    let media = graphql_http::negotiate(headers).unwrap_or(MediaType::Json);
+    let mut response = graphql_http::refuse(
+        media,
+        StatusCode::UNAUTHORIZED,
+        codes::UNAUTHENTICATED,
+        message,
+    );
+    // RFC 9110, section 11.6.1: a 401 says how to log in.
+    let how = header::HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
+    response
+}
+
+fn broken(media: MediaType, error: &domain::Error) -> Response {
+    if let domain::Error::Unavailable(_) = error {
+        return graphql_http::refuse(
+            media,
+            StatusCode::SERVICE_UNAVAILABLE,
+            codes::UNAVAILABLE,
+            "The database is busy or away; try again.",
+        );
+    }
+    tracing::error!(%error, "a token could not be looked up");
+    graphql_http::refuse(
+        media,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        codes::INTERNAL,
+        "Something went wrong on the server.",
+    )
+}
