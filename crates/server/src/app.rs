@@ -43,6 +43,15 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
+/// Serves until the program ends, for tests.
+///
+/// # Errors
+///
+/// Whatever keeps the listener from accepting.
+pub async fn serve(listener: tokio::net::TcpListener, router: Router) -> std::io::Result<()> {
+    axum::serve(listener, router).await
+}
+
 /// Ready is who can ask the database.
 async fn ready(State(app): State<App>) -> Response {
     let answer = tokio::time::timeout(Duration::from_secs(3), app.api.store().ping()).await;
