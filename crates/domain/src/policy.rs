@@ -250,3 +250,26 @@ pub fn table() -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_show_the_permissions_as_they_are() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/permissions.md");
+        let page = format!(
+            "# Who may what\n\n\
+             The table that the code asks, `plimsoll_domain::policy::RULES`. An *owner* is the user \
+             themselves, a profile's user, or a post's author. What the viewer may not see is not \
+             found; what they see and may not change is forbidden. Lists with deleted records show \
+             each viewer the deleted ones that they may see.\n\n{}",
+            table()
+        );
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(file, &page).expect("the page can be written");
+        }
+        let shown = std::fs::read_to_string(file).unwrap_or_default();
+        assert_eq!(shown, page, "run this test with UPDATE=1 to write it anew");
+    }
+}
