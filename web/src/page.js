@@ -133,16 +133,20 @@ function Examples({ groups }) {
       h(
         'div',
         { role: 'menu', 'aria-label': 'Examples', className: 'plimsoll-menu' },
-        groups.map(({ group, examples }) =>
-          h(
-            'div',
-            { key: group, role: 'group', 'aria-label': group },
-            h('div', { className: 'plimsoll-group', 'aria-hidden': true }, group),
-            examples.map((example) =>
-              h(
-                'button',
-                { key: example.name, type: 'button', role: 'menuitem', tabIndex: -1, 'data-example': example.name, onClick: () => show(example) },
-                example.title,
+        h(
+          'div',
+          { role: 'presentation', className: 'plimsoll-columns' },
+          groups.map(({ group, examples }) =>
+            h(
+              'div',
+              { key: group, role: 'group', 'aria-label': group },
+              h('div', { className: 'plimsoll-group', 'aria-hidden': true }, group),
+              examples.map((example) =>
+                h(
+                  'button',
+                  { key: example.name, type: 'button', role: 'menuitem', tabIndex: -1, 'data-example': example.name, onClick: () => show(example) },
+                  example.title,
+                ),
               ),
             ),
           ),
