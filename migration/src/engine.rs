@@ -7,7 +7,7 @@
 //! |---|---|---|---|
 //! | `{uuid}` | 16 bytes | `uuid` | 16 bytes |
 //! | `{time}` | text, RFC 3339 in UTC | `timestamptz` | `DATETIME(6)`: `TIMESTAMP` has whole seconds and ends in 2038 |
-//! | `{key}` | text | text compared by code point | 255 characters compared by code point |
+//! | `{key}` | text | text compared by code point | 320 characters compared by code point |
 //! | `{text}` | text | text | `LONGTEXT`: `TEXT` ends at 65,535 bytes |
 //! | `{json}` | text | `jsonb` | `JSON` |
 //! | `{table}` | | | the options of a table |

@@ -121,7 +121,7 @@ const TABLES: [&str; 11] = [
     ) {table}",
 ];
 
-const INDEXES: [&str; 16] = [
+const INDEXES: [&str; 18] = [
     "CREATE INDEX ix_users__deletion_id ON users (deletion_id)",
     "CREATE INDEX ix_profiles__deletion_id ON profiles (deletion_id)",
     "CREATE INDEX ix_categories__deletion_id ON categories (deletion_id)",
@@ -136,13 +136,24 @@ const INDEXES: [&str; 16] = [
     "CREATE INDEX ix_login_sessions__user_id ON login_sessions (user_id)",
     "CREATE INDEX ix_login_sessions__expires_at ON login_sessions (expires_at)",
     "CREATE INDEX ix_import_sources__post_id ON import_sources (post_id)",
+    // Moderators list posts of any state.
+    "CREATE INDEX ix_posts__any__listed_at ON posts (listed_at, id)",
     "CREATE INDEX ix_deletions__created_at ON deletions (created_at, id)",
+    "CREATE INDEX ix_deletions__actor_id__created_at ON deletions (actor_id, created_at, id)",
     "CREATE INDEX ix_audit_log__record_id ON audit_log (record_id, created_at)",
     "CREATE INDEX ix_audit_log__created_at ON audit_log (created_at)",
 ];
 
+/// An index's name, its table, its columns, and a column that it pins to a value.
+type LiveIndex = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<(&'static str, &'static str)>,
+);
+
 /// What lists of live rows are ordered by.
-const LIVE_INDEXES: [(&str, &str, &str, Option<(&str, &str)>); 12] = [
+const LIVE_INDEXES: [LiveIndex; 13] = [
     ("ix_users__created_at", "users", "created_at, id", None),
     ("ix_users__name_key", "users", "name_key, id", None),
     (
@@ -160,6 +171,12 @@ const LIVE_INDEXES: [(&str, &str, &str, Option<(&str, &str)>); 12] = [
         "posts",
         "listed_at, id",
         Some(("published", "TRUE")),
+    ),
+    (
+        "ix_posts__draft__listed_at",
+        "posts",
+        "listed_at, id",
+        Some(("published", "FALSE")),
     ),
     ("ix_posts__created_at", "posts", "created_at, id", None),
     ("ix_posts__updated_at", "posts", "updated_at, id", None),

@@ -72,7 +72,8 @@ pub async fn by_ids(
     Ok(visible(viewer, scope).by_ids(ids, read).await?)
 }
 
-/// The category with this slug, if the viewer sees one.
+/// The category with this slug, if the viewer sees one. Among several, the live one, else the one
+/// that was deleted last.
 ///
 /// # Errors
 ///
@@ -83,10 +84,12 @@ pub async fn by_slug(
     scope: Scope,
     slug: &str,
 ) -> Result<Option<Category>> {
-    let slug = crate::text::fold(slug);
+    let Some(slug) = crate::text::lookup_key(slug) else {
+        return Ok(None);
+    };
     Ok(visible(viewer, scope)
         .filter(category::Column::Slug.eq(slug))
-        .one(read)
+        .latest(read)
         .await?)
 }
 
@@ -173,6 +176,7 @@ pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateCategory) -> Re
     };
     check.done()?;
     if let Some(parent) = command.parent {
+        refuse_cycle(tx, None, parent).await?;
         hold(tx, "parentId", parent).await?;
     }
     let row = category::ActiveModel {
@@ -197,12 +201,12 @@ pub(crate) async fn hold(tx: &mut Tx, field: &str, id: CategoryId) -> Result<()>
 /// How deep the tree of categories may be.
 const MAX_DEPTH: usize = 32;
 
-/// Refuses to put a category below itself.
-async fn refuse_cycle(tx: &mut Tx, id: CategoryId, parent: CategoryId) -> Result<()> {
+/// Refuses to put a category below itself, or too deep. A new one has no id yet.
+async fn refuse_cycle(tx: &mut Tx, id: Option<CategoryId>, parent: CategoryId) -> Result<()> {
     let mut above = Some(parent);
     for _ in 0..MAX_DEPTH {
         let Some(at) = above else { return Ok(()) };
-        if at == id {
+        if Some(at) == id {
             return Err(Error::invalid(
                 "parentId",
                 "A category cannot lie below itself.",
@@ -242,8 +246,10 @@ pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateCategory) -> Re
         Patch::Keep => {}
         Patch::Clear => changes.parent_id = Set(None),
         Patch::Set(parent) => {
+            // The stronger lock first: two that hold the same parent and both want more of it
+            // would wait for each other.
+            refuse_cycle(tx, Some(command.id), parent).await?;
             hold(tx, "parentId", parent).await?;
-            refuse_cycle(tx, command.id, parent).await?;
             changes.parent_id = Set(Some(parent));
         }
     }

@@ -1,5 +1,7 @@
 //! Passwords: argon2id hashes, made on few threads, so that logins cannot starve the rest.
 
+use std::sync::Arc;
+
 use argon2::{
     Argon2,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
@@ -21,7 +23,7 @@ pub const MAX_CHARACTERS: usize = 256;
 /// The place where passwords are hashed.
 #[derive(Debug)]
 pub struct Passwords {
-    places: Semaphore,
+    places: Arc<Semaphore>,
     /// The hash of no password: compared with when there is no user, so that the time an answer
     /// takes does not tell whether there is one.
     decoy: std::sync::OnceLock<String>,
@@ -30,7 +32,7 @@ pub struct Passwords {
 impl Passwords {
     pub(crate) fn new() -> Self {
         Self {
-            places: Semaphore::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
             decoy: std::sync::OnceLock::new(),
         }
     }
@@ -79,7 +81,12 @@ impl Passwords {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
         let gone = |_| Error::Internal("the password threads are gone".into());
-        let _place = self.places.acquire().await.map_err(gone)?;
+        let place = self.places.clone().acquire_owned().await.map_err(gone)?;
+        // The thread holds the place: it works on when its client is gone.
+        let work = move || {
+            let _place = place;
+            work()
+        };
         tokio::task::spawn_blocking(work)
             .await
             .map_err(|e| Error::Internal(format!("hashing a password failed: {e}")))

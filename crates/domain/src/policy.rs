@@ -242,9 +242,10 @@ pub fn table() -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "| {} {} | {} |",
-            act.words(),
-            subject.words().replace("this", "a"),
+            "| {} | {} |",
+            format!("{} {}", act.words(), subject.words())
+                .replace("deleted this", "a deleted")
+                .replace("this", "a"),
             marks.join(" | ")
         );
     }

@@ -7,6 +7,7 @@ use plimsoll_entity::{
     post, post_author, post_tag, tag, user,
 };
 use plimsoll_records::{Link, Order, PageRequest, Rows, Via, links_to};
+use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait,
@@ -15,12 +16,12 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    Direction, Error, Page, PageArguments, Patch, Read, Result, Retention, Scope, Tx, Version,
-    Viewer,
+    Direction, Error, Page, PageArguments, Patch, Read, Request, Result, Retention, Scope, Store,
+    Tx, Version, Viewer,
     access::{lock, lock_deleted, nothing},
     category::hold,
     policy::{Act, Relation, Subject, require},
-    text::{Check, MAX_CONTENT, fold, slug_of},
+    text::{Check, MAX_CONTENT, lookup_key, slug_of},
 };
 
 /// A post.
@@ -159,7 +160,8 @@ pub async fn by_ids(
     Ok(visible(viewer, scope).by_ids(ids, read).await?)
 }
 
-/// The post with this slug, if the viewer sees one. Among deleted ones, the newest.
+/// The post with this slug, if the viewer sees one. Among several, the live one, else the
+/// one that was deleted last.
 ///
 /// # Errors
 ///
@@ -170,9 +172,12 @@ pub async fn by_slug(
     scope: Scope,
     slug: &str,
 ) -> Result<Option<Post>> {
+    let Some(slug) = lookup_key(slug) else {
+        return Ok(None);
+    };
     Ok(visible(viewer, scope)
-        .filter(post::Column::Slug.eq(fold(slug)))
-        .one(read)
+        .filter(post::Column::Slug.eq(slug))
+        .latest(read)
         .await?)
 }
 
@@ -260,6 +265,37 @@ pub async fn counts_of(
     Ok(visible(viewer, scope)
         .count_of_each(of.via(), parents, read)
         .await?)
+}
+
+/// How often a draft is made with another slug when somebody takes the one that was free.
+const SLUG_TRIES: u32 = 5;
+
+/// Makes a draft, with the viewer as its author, in a transaction of its own. A slug that is made
+/// of the title is made anew when somebody else takes it at the same moment.
+///
+/// # Errors
+///
+/// As for [`create`].
+pub async fn create_alone(store: &Store, request: &Request, command: CreatePost) -> Result<Post> {
+    let viewer = request.viewer;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let this = command.clone();
+        let made = store
+            .write(request, move |tx| {
+                Box::pin(async move { create(tx, &viewer, this).await })
+            })
+            .await;
+        match made {
+            Err(Error::AlreadyExists { .. }) if command.slug.is_none() && tries < SLUG_TRIES => {
+                // Full jitter: those who collided do not meet again.
+                let pause = rand::rng().random_range(0..(5 << tries));
+                tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Makes a draft, with the viewer as its author.

@@ -23,6 +23,10 @@ pub type Profile = profile::Model;
 /// The most bytes of a profile's metadata.
 const MAX_METADATA: usize = 16 * 1024;
 
+/// The most lists and objects within one another in a profile's metadata: MariaDB reads no JSON
+/// with more than 32 (its documentation, "JSON_VALID").
+const MAX_METADATA_DEPTH: usize = 30;
+
 /// What a new profile is made of.
 #[derive(Clone, Debug)]
 pub struct CreateProfile {
@@ -237,8 +241,38 @@ fn metadata(check: &mut Check, value: Option<serde_json::Value>) -> serde_json::
             "metadata",
             format!("It must not have more than {MAX_METADATA} bytes."),
         );
-    } else if text.contains("\\u0000") {
+    } else if depth(&value) > MAX_METADATA_DEPTH {
+        check.refuse(
+            "metadata",
+            format!("It must not nest deeper than {MAX_METADATA_DEPTH} levels."),
+        );
+    } else if contains_nul(&value) {
         check.refuse("metadata", "It must not contain the NUL character.");
     }
     value
+}
+
+/// How many lists and objects lie within one another. JSON from outside nests 128 levels at
+/// most.
+fn depth(value: &serde_json::Value) -> usize {
+    use serde_json::Value as V;
+    let below = match value {
+        V::Array(items) => items.iter().map(depth).max(),
+        V::Object(entries) => entries.values().map(depth).max(),
+        V::Null | V::Bool(_) | V::Number(_) | V::String(_) => return 0,
+    };
+    1 + below.unwrap_or_default()
+}
+
+/// Whether a text or a key has the NUL character.
+fn contains_nul(value: &serde_json::Value) -> bool {
+    use serde_json::Value as V;
+    match value {
+        V::String(text) => text.contains('\0'),
+        V::Array(items) => items.iter().any(contains_nul),
+        V::Object(entries) => entries
+            .iter()
+            .any(|(key, value)| key.contains('\0') || contains_nul(value)),
+        V::Null | V::Bool(_) | V::Number(_) => false,
+    }
 }

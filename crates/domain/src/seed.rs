@@ -168,6 +168,7 @@ pub async fn run(
             .await?;
         progress(until);
     }
+    store.database().analyze().await?;
     Ok(())
 }
 

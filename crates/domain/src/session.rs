@@ -8,13 +8,13 @@ use plimsoll_entity::{
 };
 use plimsoll_records::Rows;
 use rand::Rng as _;
-use sea_orm::{ActiveValue::Set, ColumnTrait};
+use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::ExprTrait};
 use sha2::{Digest, Sha256};
 
 use crate::{
     Error, Request, Result, Store, Viewer,
     policy::{Act, Relation, Subject, require},
-    text::{Check, fold},
+    text::{Check, lookup_key},
     user::User,
 };
 
@@ -44,11 +44,16 @@ pub async fn login(
     email: &str,
     password: String,
 ) -> Result<Login> {
-    let found = Rows::<user::Entity>::live()
-        .filter(user::Column::EmailKey.eq(fold(email)))
-        .with(user::Column::PasswordHash)
-        .one(&store.read())
-        .await?;
+    let found = match lookup_key(email) {
+        None => None,
+        Some(key) => {
+            Rows::<user::Entity>::live()
+                .filter(user::Column::EmailKey.eq(key))
+                .with(user::Column::PasswordHash)
+                .one(&store.read())
+                .await?
+        }
+    };
     let hash = found
         .as_ref()
         .and_then(|user| user.password_hash.get().cloned());
@@ -59,15 +64,30 @@ pub async fn login(
             "The e-mail address or the password is wrong.",
         ));
     };
+    let (compared, role) = (user.password_hash.clone(), user.role);
     let token = token();
     let token_hash = digest(&token);
-    let expires_at = request.now + store.settings().session_lifetime;
+    let lifetime = store.settings().session_lifetime;
+    let expires_at = request
+        .now
+        .checked_add_signed(lifetime)
+        .ok_or_else(|| Error::Internal("logins last too long".into()))?;
     let id = user.id;
     store
-        .write(request, move |tx| {
+        .write_login(request, move |tx| {
             Box::pin(async move {
-                // Held, so that a deletion at this moment does not leave a login behind.
-                if tx.hold_live::<user::Entity>(&[id.into()]).await?.is_empty() {
+                // Held, and looked at again: a deletion, a deactivation or another password at
+                // this moment does not leave a login behind.
+                tx.hold_live::<user::Entity>(&[id.into()]).await?;
+                let now = Rows::<user::Entity>::live()
+                    .filter(user::Column::Id.eq(id))
+                    .with(user::Column::PasswordHash)
+                    .one(tx)
+                    .await?;
+                let same = |user: &User| {
+                    user.is_active && user.role == role && user.password_hash == compared
+                };
+                if !now.as_ref().is_some_and(same) {
                     return Err(Error::invalid(
                         "password",
                         "The e-mail address or the password is wrong.",
@@ -82,6 +102,10 @@ pub async fn login(
                     created_at: Set(tx.now()),
                     updated_at: Set(tx.now()),
                 };
+                let ended = login_session::Column::UserId
+                    .eq(id)
+                    .and(login_session::Column::ExpiresAt.lt(tx.now()));
+                tx.delete_facts::<login_session::Entity>(ended).await?;
                 tx.insert_facts::<login_session::Entity>(vec![row]).await?;
                 Ok(())
             })

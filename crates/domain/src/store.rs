@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use plimsoll_records::{Database, Fault, Options, Read, Retention, Tx};
+use plimsoll_entity::user;
+use plimsoll_records::{Database, Fault, Options, Read, Retention, Rows, Tx};
+use sea_orm::ColumnTrait as _;
 
-use crate::{Request, Result, password::Passwords};
+use crate::{Error, Request, Result, Viewer, password::Passwords};
 
 /// What an operator decides.
 #[derive(Clone, Copy, Debug)]
@@ -53,12 +55,35 @@ impl Store {
         self.database.read()
     }
 
-    /// Runs a command in a transaction of its own, to its end, whoever waits for it.
+    /// Runs a command in a transaction of its own, to its end, whoever waits for it. The viewer
+    /// is looked at again in it: who was deleted, deactivated or given another role since the
+    /// request began changes nothing.
     ///
     /// # Errors
     ///
-    /// What the command answers, or what kept it from committing.
+    /// What the command answers, or what kept it from committing; [`Error::Unauthenticated`]
+    /// if nobody is logged in, without a look at the database, or not any longer.
     pub async fn write<T, F>(&self, request: &Request, command: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        let viewer = request.viewer;
+        if viewer == Viewer::Anonymous {
+            return Err(Error::Unauthenticated("Log in to change anything.".into()));
+        }
+        self.database
+            .write(request.writer(), move |tx| {
+                Box::pin(async move {
+                    still_there(tx, &viewer).await?;
+                    command(tx).await
+                })
+            })
+            .await
+    }
+
+    /// Runs the part of a login that writes; nobody is logged in yet.
+    pub(crate) async fn write_login<T, F>(&self, request: &Request, command: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
@@ -88,5 +113,22 @@ impl Store {
     /// Why it does not.
     pub async fn ping(&self) -> Result<(), Fault> {
         self.database.ping().await
+    }
+}
+
+async fn still_there(tx: &mut Tx, viewer: &Viewer) -> Result<()> {
+    let Viewer::User { id, role } = *viewer else {
+        return Ok(());
+    };
+    let there = Rows::<user::Entity>::live()
+        .filter(user::Column::Id.eq(id))
+        .filter(user::Column::IsActive.eq(true))
+        .filter(user::Column::Role.eq(role))
+        .exists(tx)
+        .await?;
+    if there {
+        Ok(())
+    } else {
+        Err(Error::Unauthenticated("Your login has ended.".into()))
     }
 }

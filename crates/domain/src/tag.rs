@@ -67,7 +67,8 @@ pub async fn by_ids(
     Ok(visible(viewer, scope).by_ids(ids, read).await?)
 }
 
-/// The tag with this slug, if the viewer sees one.
+/// The tag with this slug, if the viewer sees one. Among several, the live one, else the one
+/// that was deleted last.
 ///
 /// # Errors
 ///
@@ -78,10 +79,12 @@ pub async fn by_slug(
     scope: Scope,
     slug: &str,
 ) -> Result<Option<Tag>> {
-    let slug = crate::text::fold(slug);
+    let Some(slug) = crate::text::lookup_key(slug) else {
+        return Ok(None);
+    };
     Ok(visible(viewer, scope)
         .filter(tag::Column::Slug.eq(slug))
-        .one(read)
+        .latest(read)
         .await?)
 }
 

@@ -28,6 +28,12 @@ pub fn fold(text: &str) -> String {
         .collect()
 }
 
+/// The folded key to look up. `None` if the text has a NUL character: no key has one, and
+/// PostgreSQL refuses even to look.
+pub(crate) fn lookup_key(text: &str) -> Option<String> {
+    (!text.contains('\0')).then(|| fold(text))
+}
+
 /// A slug made of a title: its letters and digits, folded, with hyphens between the words.
 pub fn slug_of(title: &str) -> String {
     let mut slug = String::with_capacity(title.len());
@@ -135,8 +141,19 @@ impl Check {
             self.refuse(field, "It must be an e-mail address.");
         } else {
             self.length(field, text, MAX_EMAIL);
+            self.folded(field, text);
         }
         text.to_owned()
+    }
+
+    /// A text whose folded form is kept as well: some letters become two in lower case, and a
+    /// key has at most [`MAX_EMAIL`] characters.
+    pub fn folded(&mut self, field: &str, text: &str) {
+        let refused = path(field);
+        // What is too long as it is has been refused as that.
+        if text.len() <= 4 * MAX_EMAIL && !self.wrong.iter().any(|one| one.path == refused) {
+            self.length(field, &fold(text), MAX_EMAIL);
+        }
     }
 
     /// A password.
@@ -148,6 +165,8 @@ impl Check {
         );
         if length < least || length > most {
             self.refuse(field, format!("It must have {least} to {most} characters."));
+        } else if text.contains('\0') {
+            self.refuse(field, "It must not contain the NUL character.");
         }
     }
 

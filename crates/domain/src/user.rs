@@ -159,6 +159,7 @@ pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateUser) -> Result
     let mut check = Check::new();
     let email = check.email("email", &command.email);
     let name = check.line("name", &command.name);
+    check.folded("name", &name);
     check.done()?;
     let row = row(email, name, command.role, command.password_hash);
     Ok(tx.create::<user::Entity>(row).await?)
@@ -208,6 +209,7 @@ pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateUser) -> Result
     }
     if let Some(name) = check.required("name", command.name) {
         let name = check.line("name", &name);
+        check.folded("name", &name);
         changes.name_key = Set(fold(&name));
         changes.name = Set(name);
     }

@@ -1,9 +1,10 @@
 //! Loaders: a resolver for many keys at once. They call the domain's batch functions, so that
 //! the same rules hold.
 //!
-//! A batch starts when the rest of the request can go on no further, which is when every
-//! resolver of a level has named its keys: no timer runs, no thread is switched, and the number
-//! of statements depends on the request's shape alone.
+//! A request is resolved level by level. When every resolver of a level has named what it needs,
+//! the loaders' batches and the other reads run, and the request goes on when all of them are
+//! in: no timer runs, no thread is switched, and the number of statements depends on the
+//! request's shape alone.
 
 use std::{
     collections::HashMap,
@@ -18,7 +19,10 @@ use std::{
 use async_graphql::{dataloader::Loader, runtime::Timer};
 use futures::{
     StreamExt as _,
-    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    channel::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+        oneshot,
+    },
     future::{BoxFuture, ready},
     stream::FuturesUnordered,
     task::{FutureObj, Spawn, SpawnError},
@@ -40,15 +44,34 @@ pub(crate) struct Batch {
     pub(crate) viewer: Viewer,
 }
 
-/// Hands the loaders' work to [`drive`].
+/// Hands the reads of a request to [`drive`].
+#[derive(Clone)]
 pub(crate) struct RequestSpawner(UnboundedSender<FutureObj<'static, ()>>);
 
-/// Where the loaders' work comes out.
+/// Where the reads come out.
 pub(crate) type Tasks = UnboundedReceiver<FutureObj<'static, ()>>;
 
 pub(crate) fn spawner() -> (RequestSpawner, Tasks) {
     let (sender, receiver) = unbounded();
     (RequestSpawner(sender), receiver)
+}
+
+impl RequestSpawner {
+    /// Runs a read in step with the loaders.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = domain::Result<T>> + Send + 'static,
+    ) -> domain::Result<T> {
+        let gone = || domain::Error::Internal("the request ended before its reads".into());
+        let (done, answer) = oneshot::channel();
+        let task = async move {
+            // Whoever asked may have been dropped with the request.
+            let _ = done.send(work.await);
+        };
+        self.spawn_obj(FutureObj::new(Box::new(task)))
+            .map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
 }
 
 impl Spawn for RequestSpawner {
@@ -68,22 +91,27 @@ impl Timer for Immediately {
     }
 }
 
-/// Runs a request, and its loaders' work whenever the request itself can only wait.
+/// Runs a request, and its reads whenever the request itself can only wait: all reads of a level
+/// before the request goes on.
 pub(crate) async fn drive<T>(request: impl Future<Output = T>, mut tasks: Tasks) -> T {
     let mut request = pin!(request);
     let mut running = FuturesUnordered::new();
     poll_fn(|cx| {
         loop {
+            while !running.is_empty() {
+                if running.poll_next_unpin(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
             if let Poll::Ready(answer) = request.as_mut().poll(cx) {
                 return Poll::Ready(answer);
             }
             while let Poll::Ready(Some(task)) = tasks.poll_next_unpin(cx) {
                 running.push(task);
             }
-            match running.poll_next_unpin(cx) {
-                // A batch has come in: the request may go on.
-                Poll::Ready(Some(())) => {}
-                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            if running.is_empty() {
+                // The request waits for a write.
+                return Poll::Pending;
             }
         }
     })

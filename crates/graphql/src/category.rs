@@ -1,4 +1,4 @@
-//! Categorys.
+//! Categories.
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use plimsoll_domain::{
@@ -14,7 +14,7 @@ use crate::{
     error::{ApiError, Result, payload},
     id::decode,
     post::PostConnection,
-    record::{patch, patch_as_is, record_fields, removal, write},
+    record::{patch, patch_as_is, read, record_fields, removal, write},
     scope,
 };
 
@@ -40,7 +40,6 @@ record_fields! {
         }
 
         /// The categories right below it, ordered by slug.
-        #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
         #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
         async fn children(
             &self,
@@ -62,7 +61,6 @@ record_fields! {
         }
 
         /// The posts in this category itself, the newest first.
-        #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
         #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
         async fn posts(
             &self,
@@ -133,8 +131,11 @@ impl CategoryQuery {
                 }
             }
             (None, Some(slug)) => {
-                let (read, viewer) = (request.store.read(), request.viewer());
-                let found = domain::category::by_slug(&read, &viewer, which.into(), &slug).await?;
+                let which = which.into();
+                let found = read(ctx, move |read, viewer| async move {
+                    domain::category::by_slug(&read, &viewer, which, &slug).await
+                })
+                .await?;
                 Ok(found.map(Category))
             }
             _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
@@ -163,7 +164,6 @@ impl CategoryQuery {
             CategoryOrderBy,
         >,
     ) -> Result<CategoryConnection> {
-        let request = scope(ctx);
         let which: Scope = which.into();
         let order = match order_by {
             None => (CategoryOrder::Slug, domain::Direction::Ascending),
@@ -176,13 +176,9 @@ impl CategoryQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
-        let page = domain::category::page(
-            &request.store.read(),
-            &request.viewer(),
-            which,
-            order,
-            &arguments,
-        )
+        let page = read(ctx, move |read, viewer| async move {
+            domain::category::page(&read, &viewer, which, order, &arguments).await
+        })
         .await?;
         Ok(CategoryConnection::new(page, Total::Categories(which)))
     }
@@ -240,7 +236,7 @@ impl CategoryEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new category.")] input: CreateCategoryInput,
-    ) -> Result<CreateCategoryPayload> {
+    ) -> Result<Option<CreateCategoryPayload>> {
         let command = CreateCategory {
             name: input.name,
             slug: input.slug,
@@ -262,7 +258,7 @@ impl CategoryEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateCategoryInput,
-    ) -> Result<UpdateCategoryPayload> {
+    ) -> Result<Option<UpdateCategoryPayload>> {
         let command = UpdateCategory {
             id: decode(&input.id, "input.id")?,
             seen: Version(input.expected_version),

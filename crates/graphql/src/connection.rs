@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     batch::{ChildrenCount, PostsCount},
     error::Result,
+    record::read,
     scope,
 };
 
@@ -116,23 +117,45 @@ pub(crate) enum Total {
 
 impl Total {
     pub(crate) async fn count(&self, ctx: &Context<'_>) -> Result<i32> {
-        let request = scope(ctx);
-        let (read, viewer) = (request.store.read(), request.viewer());
-        let count = match self {
-            Self::Users(scope) => domain::user::count(&read, &viewer, *scope).await?,
-            Self::Categories(scope) => domain::category::count(&read, &viewer, *scope).await?,
-            Self::Tags(scope) => domain::tag::count(&read, &viewer, *scope).await?,
-            Self::Posts(scope, filter) => {
-                domain::post::count(&read, &viewer, *scope, *filter).await?
+        let loader = &scope(ctx).loader;
+        let count = match *self {
+            Self::Users(scope) => {
+                read(ctx, move |read, viewer| async move {
+                    domain::user::count(&read, &viewer, scope).await
+                })
+                .await?
             }
-            Self::Deletions => domain::deletion::count(&read, &viewer).await?,
+            Self::Categories(scope) => {
+                read(ctx, move |read, viewer| async move {
+                    domain::category::count(&read, &viewer, scope).await
+                })
+                .await?
+            }
+            Self::Tags(scope) => {
+                read(ctx, move |read, viewer| async move {
+                    domain::tag::count(&read, &viewer, scope).await
+                })
+                .await?
+            }
+            Self::Posts(scope, filter) => {
+                read(ctx, move |read, viewer| async move {
+                    domain::post::count(&read, &viewer, scope, filter).await
+                })
+                .await?
+            }
+            Self::Deletions => {
+                read(ctx, |read, viewer| async move {
+                    domain::deletion::count(&read, &viewer).await
+                })
+                .await?
+            }
             Self::PostsOf(of, parent, scope) => {
-                let key = PostsCount(*of, *scope, *parent);
-                request.loader.load_one(key).await?.unwrap_or_default()
+                let key = PostsCount(of, scope, parent);
+                loader.load_one(key).await?.unwrap_or_default()
             }
             Self::CategoriesBelow(parent, scope) => {
-                let key = ChildrenCount(*scope, *parent);
-                request.loader.load_one(key).await?.unwrap_or_default()
+                let key = ChildrenCount(scope, parent);
+                loader.load_one(key).await?.unwrap_or_default()
             }
         };
         Ok(i32::try_from(count).unwrap_or(i32::MAX))

@@ -8,7 +8,7 @@ use crate::{
     batch::{RecordById, UserById},
     connection::{Total, connection, page_arguments},
     error::Result,
-    record::Record,
+    record::{Record, read},
     scope,
     user::User,
 };
@@ -98,10 +98,11 @@ impl DeletionQuery {
         #[graphql(desc = "How many, from the back.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<DeletionConnection> {
-        let request = scope(ctx);
         let arguments = page_arguments(first, after, last, before);
-        let page =
-            domain::deletion::page(&request.store.read(), &request.viewer(), &arguments).await?;
+        let page = read(ctx, move |read, viewer| async move {
+            domain::deletion::page(&read, &viewer, &arguments).await
+        })
+        .await?;
         Ok(DeletionConnection::new(page, Total::Deletions))
     }
 }

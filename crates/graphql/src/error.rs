@@ -26,6 +26,8 @@ pub mod codes {
     pub const VALIDATION_FAILED: &str = "GRAPHQL_VALIDATION_FAILED";
     /// A passing trouble: the same request may succeed if tried again.
     pub const UNAVAILABLE: &str = "UNAVAILABLE";
+    /// The changes that a mutation asked for may or may not have been made.
+    pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
     /// Something is broken on the server.
     pub const INTERNAL: &str = "INTERNAL_SERVER_ERROR";
 }
@@ -201,7 +203,7 @@ mutation_errors! {
         /// The version that the record is at.
         current_version: i32,
         /// The record as it is now.
-        current: Record
+        current: Box<Record>
     }
     /// There is no such record, or the viewer may not see it.
     NotFound {}
@@ -212,7 +214,10 @@ mutation_errors! {
     /// The viewer sees the record and may not do this.
     Forbidden {}
     /// Other records refer to the one that was to go.
-    StillReferenced {}
+    StillReferenced {
+        /// The ids of the first of them; empty if they are not known.
+        referenced_by: Vec<async_graphql::ID>
+    }
     /// A passing trouble: the same mutation may succeed if tried again.
     Unavailable {}
     /// The connection was lost during the commit: the change may or may not have been made.
@@ -225,6 +230,23 @@ pub(crate) fn outcome<T>(result: domain::Result<T>) -> Result<(Option<T>, Vec<Mu
     match result {
         Ok(record) => Ok((Some(record), Vec::new())),
         Err(error) => Ok((None, refusals(error)?)),
+    }
+}
+
+/// [`outcome`] of a mutation whose input names a record and nothing else: whatever is wrong,
+/// it is about that record.
+pub(crate) fn outcome_about_id<T>(
+    result: domain::Result<T>,
+) -> Result<(Option<T>, Vec<MutationError>)> {
+    match result {
+        Err(domain::Error::AlreadyExists { field }) => {
+            let refused = MutationError::AlreadyExists(AlreadyExists {
+                message: format!("The {field} of a record that would come back is taken."),
+                path: domain::error::path("id"),
+            });
+            Ok((None, vec![refused]))
+        }
+        other => outcome(other),
     }
 }
 
@@ -245,7 +267,7 @@ fn refusals(error: domain::Error) -> Result<Vec<MutationError>> {
             path: domain::error::path("expectedVersion"),
             expected_version: seen.0,
             current_version: current.version().0,
-            current: (*current).into(),
+            current: Box::new((*current).into()),
         }),
         E::AlreadyExists { field } => MutationError::AlreadyExists(AlreadyExists {
             message: format!("This {field} is taken."),
@@ -268,9 +290,17 @@ fn refusals(error: domain::Error) -> Result<Vec<MutationError>> {
                 path: input(),
             })
         }
-        E::StillReferenced { message, .. } => MutationError::StillReferenced(StillReferenced {
+        E::StillReferenced {
             message,
-            path: input(),
+            record_type,
+            ids,
+        } => MutationError::StillReferenced(StillReferenced {
+            message,
+            path: domain::error::path("id"),
+            referenced_by: ids
+                .into_iter()
+                .map(|id| crate::id::encode_as(&record_type, id))
+                .collect(),
         }),
         E::Unavailable(_) => MutationError::Unavailable(Unavailable {
             message: "The database is busy or away; try again.".into(),
@@ -299,9 +329,11 @@ macro_rules! payload {
         }
 
         impl $name {
-            fn new<T: Into<$ty>>(result: plimsoll_domain::Result<T>) -> crate::error::Result<Self> {
+            fn new<T: Into<$ty>>(
+                result: plimsoll_domain::Result<T>,
+            ) -> crate::error::Result<Option<Self>> {
                 let (record, errors) = crate::error::outcome(result)?;
-                Ok(Self { $field: record.map(Into::into), errors })
+                Ok(Some(Self { $field: record.map(Into::into), errors }))
             }
         }
     )*};

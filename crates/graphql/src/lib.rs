@@ -10,6 +10,10 @@ mod id;
 pub mod limits;
 mod post;
 mod profile;
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "two fields of an interface have the same type"
+)]
 mod record;
 mod session;
 mod tag;
@@ -93,7 +97,9 @@ impl Api {
         let scope = RequestScope {
             store: self.store.clone(),
             caller,
-            loader: DataLoader::new(batch, spawner, batch::Immediately),
+            loader: DataLoader::new(batch, spawner.clone(), batch::Immediately)
+                .max_batch_size(usize::MAX),
+            spawner,
         };
         let response = self.schema.execute(request.data(scope));
         error::finish(batch::drive(response, tasks).await)
@@ -131,6 +137,7 @@ pub(crate) struct RequestScope {
     pub(crate) store: domain::Store,
     pub(crate) caller: Caller,
     pub(crate) loader: DataLoader<batch::Batch>,
+    pub(crate) spawner: batch::RequestSpawner,
 }
 
 impl RequestScope {

@@ -18,7 +18,7 @@ use crate::{
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{ApiError, Result, payload},
     id::{decode, decode_all},
-    record::{patch, patch_as_is, record_fields, removal, write},
+    record::{heavy, patch, patch_as_is, read, record_fields, removal, write},
     scope,
     tag::Tag,
     user::User,
@@ -115,6 +115,10 @@ impl PostConnection {
 }
 
 /// What posts are ordered by.
+#[expect(
+    clippy::enum_variant_names,
+    reason = "they are named as the fields are"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub(crate) enum PostOrderField {
     /// By when they were first published; drafts by when they were made.
@@ -167,8 +171,11 @@ impl PostQuery {
                 }
             }
             (None, Some(slug)) => {
-                let (read, viewer) = (request.store.read(), request.viewer());
-                let found = domain::post::by_slug(&read, &viewer, which.into(), &slug).await?;
+                let which = which.into();
+                let found = read(ctx, move |read, viewer| async move {
+                    domain::post::by_slug(&read, &viewer, which, &slug).await
+                })
+                .await?;
                 Ok(found.map(Post))
             }
             _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
@@ -193,7 +200,6 @@ impl PostQuery {
         order_by: Option<PostOrderBy>,
         #[graphql(desc = "Which posts.")] filter: Option<PostFilterInput>,
     ) -> Result<PostConnection> {
-        let request = scope(ctx);
         let which: Scope = which.into();
         let filter = PostFilter {
             published: filter.unwrap_or_default().published,
@@ -210,14 +216,9 @@ impl PostQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
-        let page = domain::post::page(
-            &request.store.read(),
-            &request.viewer(),
-            which,
-            filter,
-            order,
-            &arguments,
-        )
+        let page = read(ctx, move |read, viewer| async move {
+            domain::post::page(&read, &viewer, which, filter, order, &arguments).await
+        })
         .await?;
         Ok(PostConnection::new(page, Total::Posts(which, filter)))
     }
@@ -341,7 +342,7 @@ impl PostEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new post.")] input: CreatePostInput,
-    ) -> Result<CreatePostPayload> {
+    ) -> Result<Option<CreatePostPayload>> {
         let command = CreatePost {
             title: input.title,
             slug: input.slug,
@@ -352,12 +353,9 @@ impl PostEdit {
             },
             tags: decode_all(&input.tag_ids.unwrap_or_default(), "input.tagIds")?,
         };
-        CreatePostPayload::new(
-            write(ctx, move |tx, viewer| {
-                Box::pin(domain::post::create(tx, viewer, command))
-            })
-            .await,
-        )
+        let request = scope(ctx);
+        let asked = heavy(ctx);
+        CreatePostPayload::new(domain::post::create_alone(&request.store, &asked, command).await)
     }
 
     /// Changes a post.
@@ -365,7 +363,7 @@ impl PostEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdatePostInput,
-    ) -> Result<UpdatePostPayload> {
+    ) -> Result<Option<UpdatePostPayload>> {
         let command = UpdatePost {
             id: decode(&input.id, "input.id")?,
             seen: Version(input.expected_version),
@@ -387,7 +385,7 @@ impl PostEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which post.")] input: PublishPostInput,
-    ) -> Result<PublishPostPayload> {
+    ) -> Result<Option<PublishPostPayload>> {
         let id = decode(&input.id, "input.id")?;
         let seen = Version(input.expected_version);
         PublishPostPayload::new(
@@ -403,7 +401,7 @@ impl PostEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which post.")] input: UnpublishPostInput,
-    ) -> Result<UnpublishPostPayload> {
+    ) -> Result<Option<UnpublishPostPayload>> {
         let id = decode(&input.id, "input.id")?;
         let seen = Version(input.expected_version);
         UnpublishPostPayload::new(
@@ -419,7 +417,7 @@ impl PostEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which post, and its tags.")] input: SetPostTagsInput,
-    ) -> Result<SetPostTagsPayload> {
+    ) -> Result<Option<SetPostTagsPayload>> {
         let id = decode(&input.id, "input.id")?;
         let seen = Version(input.expected_version);
         let tags = decode_all(&input.tag_ids, "input.tagIds")?;
@@ -436,7 +434,7 @@ impl PostEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which post, and its co-authors.")] input: SetPostCoAuthorsInput,
-    ) -> Result<SetPostCoAuthorsPayload> {
+    ) -> Result<Option<SetPostCoAuthorsPayload>> {
         let id = decode(&input.id, "input.id")?;
         let seen = Version(input.expected_version);
         let users = decode_all(&input.user_ids, "input.userIds")?;

@@ -96,7 +96,7 @@ impl ProfileEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new profile.")] input: CreateProfileInput,
-    ) -> Result<CreateProfilePayload> {
+    ) -> Result<Option<CreateProfilePayload>> {
         let command = CreateProfile {
             user: decode(&input.user_id, "input.userId")?,
             bio: input.bio,
@@ -116,7 +116,7 @@ impl ProfileEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateProfileInput,
-    ) -> Result<UpdateProfilePayload> {
+    ) -> Result<Option<UpdateProfilePayload>> {
         let command = UpdateProfile {
             id: decode(&input.id, "input.id")?,
             seen: Version(input.expected_version),

@@ -126,6 +126,20 @@ impl RecordQuery {
     }
 }
 
+/// Runs a read that no loader gathers, in step with the loaders: what it finds is resolved
+/// together with what they find, so that the number of statements depends on the request's
+/// shape alone.
+pub(crate) async fn read<T, F, W>(ctx: &Context<'_>, work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce(plimsoll_domain::Read, plimsoll_domain::Viewer) -> W,
+    W: Future<Output = DomainResult<T>> + Send + 'static,
+{
+    let scope = scope(ctx);
+    let work = work(scope.store.read(), scope.viewer());
+    Ok(scope.spawner.run(work).await?)
+}
+
 /// Runs a command of the domain in a transaction of its own. Changed records come back with
 /// their heavy columns if the mutation's selection asks for `content`.
 pub(crate) async fn write<T, F>(ctx: &Context<'_>, command: F) -> DomainResult<T>
@@ -138,16 +152,22 @@ where
         + Send
         + 'static,
 {
-    let scope = scope(ctx);
-    let mut request = scope.caller.request;
-    request.heavy = selects(ctx.field(), "content");
+    let request = heavy(ctx);
     let viewer = request.viewer;
-    scope
+    scope(ctx)
         .store
         .write(&request, move |tx| {
             Box::pin(async move { command(tx, &viewer).await })
         })
         .await
+}
+
+/// The request, which wants heavy columns if this field's selection does.
+pub(crate) fn heavy(ctx: &Context<'_>) -> plimsoll_domain::Request {
+    plimsoll_domain::Request {
+        heavy: selects(ctx.field(), "content"),
+        ..scope(ctx).caller.request
+    }
 }
 
 /// Whether a field of this name is selected anywhere below a field.
@@ -253,7 +273,7 @@ macro_rules! removal {
                 ctx: &async_graphql::Context<'_>,
                 #[graphql(desc = "Which one, and the version that was seen.")]
                 input: $delete_input,
-            ) -> crate::error::Result<$delete_payload> {
+            ) -> crate::error::Result<Option<$delete_payload>> {
                 let id = crate::id::decode(&input.id, "input.id")?;
                 let seen = plimsoll_domain::Version(input.expected_version);
                 $delete_payload::new(crate::record::write(ctx, move |tx, viewer| {
@@ -267,7 +287,7 @@ macro_rules! removal {
                 ctx: &async_graphql::Context<'_>,
                 #[graphql(desc = "Which one, and the version that was seen.")]
                 input: $restore_input,
-            ) -> crate::error::Result<$restore_payload> {
+            ) -> crate::error::Result<Option<$restore_payload>> {
                 let id = crate::id::decode(&input.id, "input.id")?;
                 let seen = plimsoll_domain::Version(input.expected_version);
                 $restore_payload::new(crate::record::write(ctx, move |tx, viewer| {
@@ -281,7 +301,7 @@ macro_rules! removal {
                 ctx: &async_graphql::Context<'_>,
                 #[graphql(desc = "Which one, and the version that was seen.")]
                 input: $purge_input,
-            ) -> crate::error::Result<$purge_payload> {
+            ) -> crate::error::Result<Option<$purge_payload>> {
                 let id = crate::id::decode(&input.id, "input.id")?;
                 let seen = plimsoll_domain::Version(input.expected_version);
                 let retention = crate::scope(ctx).store.settings().retention;
@@ -317,12 +337,12 @@ macro_rules! removal_types {
         impl $payload {
             fn new<T: Into<$object>>(
                 result: plimsoll_domain::Result<T>,
-            ) -> crate::error::Result<Self> {
-                let (record, errors) = crate::error::outcome(result)?;
-                Ok(Self {
+            ) -> crate::error::Result<Option<Self>> {
+                let (record, errors) = crate::error::outcome_about_id(result)?;
+                Ok(Some(Self {
                     $field: record.map(Into::into),
                     errors,
-                })
+                }))
             }
         }
     };

@@ -93,7 +93,7 @@ impl SessionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who logs in.")] input: LoginInput,
-    ) -> Result<LoginPayload> {
+    ) -> Result<Option<LoginPayload>> {
         let request = scope(ctx);
         let result = domain::session::login(
             &request.store,
@@ -103,7 +103,7 @@ impl SessionMutation {
         )
         .await;
         let (login, errors) = outcome(result)?;
-        Ok(match login {
+        Ok(Some(match login {
             None => LoginPayload {
                 token: None,
                 expires_at: None,
@@ -119,11 +119,11 @@ impl SessionMutation {
                 }),
                 errors,
             },
-        })
+        }))
     }
 
     /// Ends the login that the request's token belongs to.
-    async fn logout(&self, ctx: &Context<'_>) -> Result<LogoutPayload> {
+    async fn logout(&self, ctx: &Context<'_>) -> Result<Option<LogoutPayload>> {
         let request = scope(ctx);
         let result = match &request.caller.token {
             None => Err(domain::Error::Unauthenticated(
@@ -134,6 +134,6 @@ impl SessionMutation {
             }
         };
         let (_, errors) = outcome(result)?;
-        Ok(LogoutPayload { errors })
+        Ok(Some(LogoutPayload { errors }))
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     error::{ApiError, Result, payload},
     id::decode,
     post::PostConnection,
-    record::{patch_as_is, record_fields, removal, write},
+    record::{patch_as_is, read, record_fields, removal, write},
     scope,
 };
 
@@ -33,7 +33,6 @@ record_fields! {
         }
 
         /// The posts with this tag, the newest first.
-        #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
         #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
         async fn posts(
             &self,
@@ -104,8 +103,11 @@ impl TagQuery {
                 }
             }
             (None, Some(slug)) => {
-                let (read, viewer) = (request.store.read(), request.viewer());
-                let found = domain::tag::by_slug(&read, &viewer, which.into(), &slug).await?;
+                let which = which.into();
+                let found = read(ctx, move |read, viewer| async move {
+                    domain::tag::by_slug(&read, &viewer, which, &slug).await
+                })
+                .await?;
                 Ok(found.map(Tag))
             }
             _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
@@ -130,7 +132,6 @@ impl TagQuery {
             TagOrderBy,
         >,
     ) -> Result<TagConnection> {
-        let request = scope(ctx);
         let which: Scope = which.into();
         let order = match order_by {
             None => (TagOrder::Slug, domain::Direction::Ascending),
@@ -143,13 +144,9 @@ impl TagQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
-        let page = domain::tag::page(
-            &request.store.read(),
-            &request.viewer(),
-            which,
-            order,
-            &arguments,
-        )
+        let page = read(ctx, move |read, viewer| async move {
+            domain::tag::page(&read, &viewer, which, order, &arguments).await
+        })
         .await?;
         Ok(TagConnection::new(page, Total::Tags(which)))
     }
@@ -203,7 +200,7 @@ impl TagEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new tag.")] input: CreateTagInput,
-    ) -> Result<CreateTagPayload> {
+    ) -> Result<Option<CreateTagPayload>> {
         let command = CreateTag {
             name: input.name,
             slug: input.slug,
@@ -221,7 +218,7 @@ impl TagEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateTagInput,
-    ) -> Result<UpdateTagPayload> {
+    ) -> Result<Option<UpdateTagPayload>> {
         let command = UpdateTag {
             id: decode(&input.id, "input.id")?,
             seen: Version(input.expected_version),

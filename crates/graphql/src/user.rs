@@ -14,7 +14,7 @@ use crate::{
     id::decode,
     post::PostConnection,
     profile::Profile,
-    record::{patch_as_is, record_fields, removal, write},
+    record::{patch_as_is, read, record_fields, removal, write},
     scope,
 };
 
@@ -50,7 +50,6 @@ record_fields! {
         }
 
         /// The posts that they are the author of, the newest first.
-        #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
         #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
         async fn posts(
             &self,
@@ -167,7 +166,6 @@ impl UserQuery {
             UserOrderBy,
         >,
     ) -> Result<UserConnection> {
-        let request = scope(ctx);
         let which: Scope = which.into();
         let order = match order_by {
             None => (UserOrder::Name, domain::Direction::Ascending),
@@ -180,13 +178,9 @@ impl UserQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
-        let page = domain::user::page(
-            &request.store.read(),
-            &request.viewer(),
-            which,
-            order,
-            &arguments,
-        )
+        let page = read(ctx, move |read, viewer| async move {
+            domain::user::page(&read, &viewer, which, order, &arguments).await
+        })
         .await?;
         Ok(UserConnection::new(page, Total::Users(which)))
     }
@@ -256,7 +250,7 @@ impl UserEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The new user.")] input: CreateUserInput,
-    ) -> Result<CreateUserPayload> {
+    ) -> Result<Option<CreateUserPayload>> {
         let request = scope(ctx);
         let result = async {
             domain::user::check_new(&request.viewer(), input.password.as_deref())?;
@@ -283,7 +277,7 @@ impl UserEdit {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What is to change.")] input: UpdateUserInput,
-    ) -> Result<UpdateUserPayload> {
+    ) -> Result<Option<UpdateUserPayload>> {
         let request = scope(ctx);
         let id = decode(&input.id, "input.id")?;
         let role = match patch_as_is(input.role) {

@@ -95,6 +95,17 @@ pub(crate) struct Entry {
 pub(crate) struct Changed(BTreeMap<&'static str, [serde_json::Value; 2]>);
 
 impl Changed {
+    /// Nothing but the deletion that took the record, gave it back, or ended with it.
+    pub(crate) fn deletion(action: Action, deletion: Uuid) -> Self {
+        let (none, this) = (serde_json::Value::Null, serde_json::json!(deletion));
+        let mut changed = Self::default();
+        match action {
+            Action::Delete => changed.note("deletion_id", none, this),
+            _ => changed.note("deletion_id", this, none),
+        }
+        changed
+    }
+
     pub(crate) fn note(
         &mut self,
         field: &'static str,

@@ -1,7 +1,11 @@
 //! Writing: every change of a record goes through a row that is locked, and the version that
 //! its editor saw.
 
-use std::{collections::HashMap, ops::Deref, sync::PoisonError};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Deref,
+    sync::PoisonError,
+};
 
 use chrono::{DateTime, Utc};
 use rand::{Rng as _, SeedableRng as _};
@@ -432,8 +436,9 @@ impl<E: Record> Locked<E> {
             (E::DELETED_AT, tx.now().into()),
             (E::DELETION_ID, deletion.into()),
         ];
+        let changed = Changed::deletion(Action::Delete, deletion);
         let deleted = self
-            .write(tx, seen, Action::Delete, values, Changed::default())
+            .write(tx, seen, Action::Delete, values, changed)
             .await?;
         let table = E::default().table_name();
         let taken = tx.take_along::<E>(table, id, deletion).await?;
@@ -471,8 +476,9 @@ impl<E: Record> Locked<E> {
             (E::DELETED_AT, Value::ChronoDateTimeUtc(None)),
             (E::DELETION_ID, Value::Uuid(None)),
         ];
+        let changed = Changed::deletion(Action::Restore, deletion.id);
         let restored = this
-            .write(tx, seen, Action::Restore, values, Changed::default())
+            .write(tx, seen, Action::Restore, values, changed)
             .await?;
         let register = tx.register.clone();
         let mut back: Vec<(&RecordInfo, Vec<Uuid>)> = Vec::new();
@@ -517,13 +523,18 @@ impl<E: Record> Locked<E> {
                 retention.purgeable_at(deletion.created_at),
             ));
         }
+        let purged = if tx.writer().heavy {
+            tx.reread::<E>(this.id()).await?
+        } else {
+            this.model
+        };
         let register = tx.register.clone();
         for info in register.reach(E::default().table_name()).into_iter().rev() {
             tx.purge_table(info, deletion.id, cutoff).await?;
         }
         tx.close_deletion(deletion.id, deletion_entity::Column::PurgedAt)
             .await?;
-        Ok(this.model)
+        Ok(purged)
     }
 
     /// The deletion that named this record.
@@ -595,11 +606,7 @@ impl Tx {
             .and(Expr::col("deleted_at").is_null());
         let limit = (MAX_DELETION + 1).saturating_sub(so_far);
         let rows = locked_versions(conn, info.table, condition, limit).await?;
-        let deleted = [
-            ("deleted_at", Value::from(self.now())),
-            ("deletion_id", Value::from(deletion)),
-        ];
-        self.mark(info, &rows, deleted, Action::Delete).await?;
+        self.mark(info, &rows, Action::Delete, deletion).await?;
         Ok(rows.into_iter().map(|(id, _)| id).collect())
     }
 
@@ -611,24 +618,24 @@ impl Tx {
     ) -> Result<Vec<Uuid>, Fault> {
         let condition = Expr::col("deletion_id").eq(deletion);
         let rows = locked_versions(self.conn(), info.table, condition, MAX_DELETION).await?;
-        let live = [
-            ("deleted_at", Value::ChronoDateTimeUtc(None)),
-            ("deletion_id", Value::Uuid(None)),
-        ];
-        self.mark(info, &rows, live, Action::Restore).await?;
+        self.mark(info, &rows, Action::Restore, deletion).await?;
         Ok(rows.into_iter().map(|(id, _)| id).collect())
     }
 
-    /// Sets the marks of rows that are locked, and raises their versions.
+    /// Marks rows that are locked as deleted, or as live again, and raises their versions.
     async fn mark(
         &mut self,
         info: &RecordInfo,
         rows: &[(Uuid, i32)],
-        marks: [(&'static str, Value); 2],
         action: Action,
+        deletion: Uuid,
     ) -> Result<(), Fault> {
         let conn = self.conn();
         let now = self.now();
+        let (deleted_at, deletion_id) = match action {
+            Action::Delete => (Some(now), Some(deletion)),
+            _ => (None, None),
+        };
         for chunk in rows.chunks(dialect::KEY_CHUNK) {
             let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
             let mut update = Query::update();
@@ -636,10 +643,9 @@ impl Tx {
                 .table(info.table)
                 .value("lock_version", Expr::col("lock_version").add(1))
                 .value("updated_at", now)
+                .value("deleted_at", deleted_at)
+                .value("deletion_id", deletion_id)
                 .and_where(dialect::is_any_of(conn.backend(), Expr::col("id"), &ids));
-            for (column, value) in marks.clone() {
-                update.value(column, value);
-            }
             conn.execute(&update).await?;
         }
         self.entries.extend(rows.iter().map(|(id, version)| Entry {
@@ -648,7 +654,7 @@ impl Tx {
             record_id: *id,
             from: Some(*version),
             to: Some(version.wrapping_add(1)),
-            changes: Changed::default(),
+            changes: Changed::deletion(action, deletion),
         }));
         Ok(())
     }
@@ -783,7 +789,7 @@ impl Tx {
                 record_id: id,
                 from: Some(version),
                 to: None,
-                changes: Changed::default(),
+                changes: Changed::deletion(Action::Purge, deletion),
             }));
         Ok(())
     }
@@ -808,7 +814,7 @@ impl Tx {
         }
         let mut levels = Vec::new();
         while !parents.is_empty() {
-            let referred: Vec<Uuid> = parents.values().flatten().copied().collect();
+            let referred: HashSet<Uuid> = parents.values().flatten().copied().collect();
             let mut leaves: Vec<Uuid> = parents
                 .keys()
                 .filter(|id| !referred.contains(id))

@@ -30,13 +30,15 @@ use crate::{
     Fault, Register, Timing,
     audit::{self, Entry},
     change::Mint,
+    dialect,
     record::{Fact, insert_statement},
 };
 
 /// How to connect, and the limits of what runs.
 #[derive(Clone)]
 pub struct Options {
-    /// The most connections that may be open at once; on SQLite, the most that read.
+    /// The most connections that may be open at once, half of them for writing; on SQLite, the
+    /// most that read.
     pub max_connections: u32,
     /// How long a statement may run.
     pub statement_timeout: Duration,
@@ -49,7 +51,7 @@ pub struct Options {
     /// Make the SQLite file when it is missing.
     pub create_missing: bool,
     /// Called after each statement, for telemetry and tests.
-    pub on_statement: Option<Arc<dyn Fn(&Statement<'_>) + Send + Sync>>,
+    pub on_statement: Option<Observer>,
 }
 
 impl Default for Options {
@@ -66,6 +68,14 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// How many connections write, and how many read: one each at the least.
+    fn halves(&self) -> (u32, u32) {
+        let writers = (self.max_connections / 2).max(1);
+        (writers, self.max_connections.saturating_sub(writers).max(1))
+    }
+}
+
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
@@ -75,6 +85,9 @@ impl fmt::Debug for Options {
             .finish_non_exhaustive()
     }
 }
+
+/// What is called after each statement.
+pub type Observer = Arc<dyn Fn(&Statement<'_>) + Send + Sync>;
 
 /// A statement that ran.
 #[derive(Debug)]
@@ -121,18 +134,18 @@ impl Database {
         let (mut writer, mut reader) = match scheme {
             "sqlite" => sqlite(url, &options).await?,
             "postgres" | "postgresql" => {
-                let pool = postgres(url, &options).await?;
-                (
-                    DatabaseConnection::from(pool.clone()),
-                    DatabaseConnection::from(pool),
-                )
+                // Writers that wait for each other must not keep readers from a connection.
+                let (writers, readers) = options.halves();
+                let writers = postgres(url, &options, writers).await?;
+                let readers = postgres(url, &options, readers).await?;
+                (writers.into(), readers.into())
             }
             "mysql" | "mariadb" => {
-                let pool = mysql(url, &options).await?;
-                (
-                    DatabaseConnection::from(pool.clone()),
-                    DatabaseConnection::from(pool),
-                )
+                // Writers that wait for each other must not keep readers from a connection.
+                let (writers, readers) = options.halves();
+                let writers = mysql(url, &options, writers).await?;
+                let readers = mysql(url, &options, readers).await?;
+                (writers.into(), readers.into())
             }
             _ => {
                 return Err(
@@ -201,6 +214,28 @@ impl Database {
     /// The [`Fault`] that keeps it from answering.
     pub async fn ping(&self) -> Result<(), Fault> {
         Ok(self.reader.ping().await?)
+    }
+
+    /// Tells the planner what is in the tables, after many rows came in at once.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn analyze(&self) -> Result<(), Fault> {
+        let statement = match self.backend() {
+            DbBackend::MySql => {
+                let tables: Vec<&str> = self
+                    .register
+                    .records()
+                    .iter()
+                    .flat_map(|info| info.tables())
+                    .collect();
+                format!("ANALYZE TABLE {}", tables.join(", "))
+            }
+            _ => "ANALYZE".to_owned(),
+        };
+        self.writer.execute_unprepared(&statement).await?;
+        Ok(())
     }
 
     /// Closes the connections, once nothing uses them any longer.
@@ -439,11 +474,17 @@ impl Conn<'_> {
         }
     }
 
+    fn statement(&self, query: &impl StatementBuilder) -> sea_orm::Statement {
+        let mut statement = self.backend().build(query);
+        dialect::adapt_values(self.backend(), &mut statement);
+        statement
+    }
+
     pub(crate) async fn all(
         &self,
         query: &impl StatementBuilder,
     ) -> Result<Vec<QueryResult>, Fault> {
-        let statement = self.backend().build(query);
+        let statement = self.statement(query);
         let rows = match self {
             Self::Pool(connection) => connection.query_all_raw(statement).await,
             Self::Tx(connection) => connection.query_all_raw(statement).await,
@@ -460,7 +501,7 @@ impl Conn<'_> {
 
     /// Runs a statement that answers no rows. Returns how many rows it touched.
     pub(crate) async fn execute(&self, query: &impl StatementBuilder) -> Result<u64, Fault> {
-        let statement = self.backend().build(query);
+        let statement = self.statement(query);
         let done = match self {
             Self::Pool(connection) => connection.execute_raw(statement).await,
             Self::Tx(connection) => connection.execute_raw(statement).await,
@@ -520,29 +561,31 @@ async fn sqlite(
     Ok((writer.into(), reader.into()))
 }
 
-async fn postgres(url: &str, options: &Options) -> Result<sqlx::PgPool, String> {
+async fn postgres(url: &str, options: &Options, most: u32) -> Result<sqlx::PgPool, String> {
     let base: PgConnectOptions = url
         .parse()
         .map_err(|e| format!("the PostgreSQL URL cannot be read: {e}"))?;
     let timeout = options.statement_timeout.as_millis().to_string();
+    let idle = options.transaction_timeout.as_millis().to_string();
     let base = base
         .application_name(&options.application_name)
         .options([
             ("statement_timeout", timeout.as_str()),
             ("lock_timeout", timeout.as_str()),
+            ("idle_in_transaction_session_timeout", idle.as_str()),
             ("TimeZone", "UTC"),
         ])
         .disable_statement_logging();
     let place = format!("{}:{}", base.get_host(), base.get_port());
     PgPoolOptions::new()
-        .max_connections(options.max_connections)
+        .max_connections(most)
         .acquire_timeout(options.acquire_timeout)
         .connect_with(base)
         .await
         .map_err(|e| unreachable_database("PostgreSQL", &place, &e))
 }
 
-async fn mysql(url: &str, options: &Options) -> Result<sqlx::MySqlPool, String> {
+async fn mysql(url: &str, options: &Options, most: u32) -> Result<sqlx::MySqlPool, String> {
     // sqlx knows the scheme of either by one name.
     let url = url.replacen("mariadb:", "mysql:", 1);
     let base: MySqlConnectOptions = url
@@ -553,7 +596,7 @@ async fn mysql(url: &str, options: &Options) -> Result<sqlx::MySqlPool, String> 
     let timeout = options.statement_timeout;
     let seconds = timeout.as_secs().max(1);
     MySqlPoolOptions::new()
-        .max_connections(options.max_connections)
+        .max_connections(most)
         .acquire_timeout(options.acquire_timeout)
         .after_connect(move |connection, _| {
             Box::pin(async move {

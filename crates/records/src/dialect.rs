@@ -12,8 +12,9 @@ use uuid::Uuid;
 /// binds at most 32,766 values (its documentation, "Implementation Limits").
 pub(crate) const INSERT_CHUNK: usize = 500;
 
-/// How many keys one statement carries.
-pub(crate) const KEY_CHUNK: usize = 1000;
+/// How many keys one statement carries. A power of two, since MariaDB's lists are filled up to
+/// one; MariaDB, MySQL and PostgreSQL bind at most 65,535 values.
+pub(crate) const KEY_CHUNK: usize = 16_384;
 
 /// The name of the table, and of its one column, that [`keys_table`] makes.
 pub(crate) const KEYS: &str = "k";
@@ -110,6 +111,21 @@ pub(crate) fn lock_for_change(backend: DbBackend, select: &mut SelectStatement) 
 pub(crate) fn lock_for_share(backend: DbBackend, select: &mut SelectStatement) {
     if backend != DbBackend::Sqlite {
         select.lock(LockType::Share);
+    }
+}
+
+/// Gives each value the type that the engine's columns have.
+///
+/// sqlx sends a `DateTime<Utc>` to MariaDB and MySQL as a TIMESTAMP, which is NULL before 1970
+/// and after January 2038. The columns are DATETIME(6) and hold the years 1000 to 9999.
+pub(crate) fn adapt_values(backend: DbBackend, statement: &mut sea_orm::Statement) {
+    if backend != DbBackend::MySql {
+        return;
+    }
+    for value in statement.values.iter_mut().flat_map(|values| &mut values.0) {
+        if let Value::ChronoDateTimeUtc(time) = value {
+            *value = Value::ChronoDateTime(time.map(|time| time.naive_utc()));
+        }
     }
 }
 

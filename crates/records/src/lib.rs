@@ -25,7 +25,7 @@ mod rows;
 
 pub use audit::{Action, entity as audit_entity};
 pub use change::{Locked, MAX_DELETION, Refused, Version};
-pub use database::{Database, Options, Read, Reader, Statement, Tx, Writer};
+pub use database::{Database, Observer, Options, Read, Reader, Statement, Tx, Writer};
 pub use deletion::{Deletion, RecordRef, Retention, entity as deletion_entity};
 pub use fault::{Fault, Timing};
 pub use link::{Link, links_to};

@@ -82,10 +82,11 @@ impl<E: Record> Rows<E> {
                 .order_by((L::table(), L::POSITION.as_str()), sea_orm::Order::Asc)
                 .order_by((L::table(), L::target_column()), sea_orm::Order::Asc);
             for row in conn.all(&select).await? {
-                found
-                    .entry(get(&row, "of_owner")?)
-                    .or_default()
-                    .push(model::<E>(&row)?);
+                let targets = found.entry(get(&row, "of_owner")?).or_default();
+                // Targets that came back from a deletion can be more than may be set.
+                if targets.len() < L::MAX {
+                    targets.push(model::<E>(&row)?);
+                }
             }
         }
         Ok(found)
@@ -190,6 +191,18 @@ impl Tx {
                     .map(move |(at, target)| (*owner, at, *target))
             })
             .collect();
+        for (owner, targets) in links.iter().filter(|(_, targets)| !targets.is_empty()) {
+            let creation =
+                self.entries.iter_mut().rev().find(|entry| {
+                    entry.record_id == *owner && entry.action == crate::Action::Create
+                });
+            if let Some(creation) = creation {
+                let none = serde_json::Value::Null;
+                creation
+                    .changes
+                    .note(L::NAME, none, serde_json::json!(targets));
+            }
+        }
         for chunk in flat.chunks(dialect::INSERT_CHUNK) {
             let mut insert = Query::insert();
             insert.into_table(L::table()).columns([

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    IdenStatic, ModelTrait, QueryResult, Value,
+    ColumnTrait, IdenStatic, ModelTrait, QueryResult, Value,
     sea_query::{
         Condition, Expr, ExprTrait, OverStatement, Query, SelectStatement, WindowStatement,
     },
@@ -96,6 +96,29 @@ impl<E: Table> Order<E> {
             .map(|(column, way)| format!("{} {way:?}", column.as_str()))
             .collect();
         parts.join(",")
+    }
+
+    /// Whether the values have the columns' number and types. A cursor is not signed: whoever
+    /// makes one up must not make the engine compare a time with a text.
+    fn fits(&self, place: &[Value]) -> bool {
+        use sea_orm::sea_query::ColumnType as T;
+        let fits = |column: &E::Column, value: &Value| {
+            matches!(
+                (column.def().get_column_type(), value),
+                (
+                    T::DateTime | T::Timestamp | T::TimestampWithTimeZone,
+                    Value::ChronoDateTimeUtc(_)
+                ) | (T::Char(_) | T::String(_) | T::Text, Value::String(_))
+                    | (T::Integer | T::BigInteger, Value::BigInt(_))
+                    | (T::Uuid, Value::Uuid(_))
+            )
+        };
+        self.keys.len() == place.len()
+            && self
+                .keys
+                .iter()
+                .zip(place)
+                .all(|((column, _), value)| fits(column, value))
     }
 
     fn apply(&self, select: &mut SelectStatement) {
@@ -225,7 +248,7 @@ impl<E: Table> PageRequest<E> {
             None => None,
             Some(cursor) => Some(
                 decode(cursor, list)
-                    .filter(|place| place.len() == order.keys.len())
+                    .filter(|place| order.fits(place))
                     .ok_or(BadPage::ForeignCursor(cursor_name))?,
             ),
         };
@@ -377,21 +400,21 @@ impl<E: Table> Rows<E> {
         let mut pages = HashMap::with_capacity(parents.len());
         for chunk in parents.chunks(dialect::KEY_CHUNK) {
             let statement = self.page_of_each_statement(via, chunk, request, conn.backend());
-            let mut rows: HashMap<Uuid, (Vec<(i64, E::Model)>, bool)> = HashMap::new();
+            let mut rows: HashMap<Uuid, Children<E>> = HashMap::new();
             for row in conn.all(&statement).await? {
                 let parent: Uuid = get(&row, "parent")?;
                 let entry = rows.entry(parent).or_default();
                 if request.place.is_some() {
-                    entry.1 = flag(&row, "behind")?;
+                    entry.behind = flag(&row, "behind")?;
                 }
                 if let Some(rank) = get::<Option<i64>>(&row, "rank_in_parent")? {
-                    entry.0.push((rank, model::<E>(&row)?));
+                    entry.ranked.push((rank, model::<E>(&row)?));
                 }
             }
             for parent in chunk {
-                let (mut children, behind) = rows.remove(parent).unwrap_or_default();
-                children.sort_by_key(|(rank, _)| *rank);
-                let children = children.into_iter().map(|(_, child)| child).collect();
+                let Children { mut ranked, behind } = rows.remove(parent).unwrap_or_default();
+                ranked.sort_by_key(|(rank, _)| *rank);
+                let children = ranked.into_iter().map(|(_, child)| child).collect();
                 pages.insert(*parent, request.page(children, behind));
             }
         }
@@ -472,6 +495,23 @@ impl<E: Table> Rows<E> {
             select.and_where(via.parent().eq(parent));
         }
         Expr::exists(select)
+    }
+}
+
+/// What a statement found for one parent.
+struct Children<E: Table> {
+    /// The children, each with its rank from the cursor.
+    ranked: Vec<(i64, E::Model)>,
+    /// Whether there are others behind the cursor.
+    behind: bool,
+}
+
+impl<E: Table> Default for Children<E> {
+    fn default() -> Self {
+        Self {
+            ranked: Vec::new(),
+            behind: false,
+        }
     }
 }
 

@@ -85,6 +85,13 @@ pub struct RecordInfo {
     pub dependents: Vec<Dependent>,
 }
 
+impl RecordInfo {
+    /// The record's table, and those of its dependents.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.table).chain(self.dependents.iter().map(|rows| rows.table))
+    }
+}
+
 /// A child of some table: the child's record type and the reference that makes it one.
 pub(crate) struct Child<'a> {
     pub(crate) info: &'a RecordInfo,

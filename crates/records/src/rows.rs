@@ -169,6 +169,30 @@ impl<E: Table> Rows<E> {
             .transpose()
     }
 
+    /// The live one of these rows if there is one, else the one that was deleted last: for a key
+    /// that is unique among the living.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn latest(self, on: &impl Reader) -> Result<Option<E::Model>, Fault> {
+        let mut select = self.select();
+        if let Some(deleted_at) = E::DELETED.filter(|_| self.scope != Scope::Live) {
+            let deleted_at = Expr::col((E::default(), deleted_at));
+            // Engines disagree on where NULL is: it is said.
+            select
+                .order_by_expr(deleted_at.clone().is_null(), sea_orm::Order::Desc)
+                .order_by_expr(deleted_at, sea_orm::Order::Desc)
+                .order_by((E::default(), E::KEY), sea_orm::Order::Desc);
+        }
+        select.limit(1);
+        on.conn()
+            .one(&select)
+            .await?
+            .map(|row| model::<E>(&row))
+            .transpose()
+    }
+
     /// These rows in the order of their keys, `limit` at the most.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_graphql::parser::types::OperationType;
 use axum::{
     Router,
     extract::{Request, State},
@@ -80,7 +81,10 @@ async fn graphql(State(app): State<App>, request: Request) -> Response {
     };
     let headers = request.headers().clone();
     let Incoming {
-        request, reply_as, ..
+        request,
+        operation,
+        reply_as,
+        ..
     } = match graphql_http::receive(request, &app.limits).await {
         Ok(incoming) => incoming,
         Err(refusal) => return refusal,
@@ -109,11 +113,17 @@ async fn graphql(State(app): State<App>, request: Request) -> Response {
     match tokio::time::timeout(app.deadline, response).await {
         Ok(response) => graphql_http::reply(reply_as, response),
         // A write goes on to its end; its client does not learn which.
+        Err(_) if operation == OperationType::Mutation => graphql_http::refuse(
+            reply_as,
+            StatusCode::GATEWAY_TIMEOUT,
+            codes::OUTCOME_UNKNOWN,
+            "The request took too long. Look whether its changes were made before trying again.",
+        ),
         Err(_) => graphql_http::refuse(
             reply_as,
             StatusCode::GATEWAY_TIMEOUT,
             codes::UNAVAILABLE,
-            "The request took too long. What it was writing may have been written.",
+            "The request took too long.",
         ),
     }
 }

@@ -3,20 +3,21 @@
 use std::{
     io::{IsTerminal as _, Read as _},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
 use chrono::Utc;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use plimsoll_domain::{
-    self as domain, Options, Request, Retention, Role, Settings, Store, Viewer, import::Summary,
+    self as domain, Options, Request, Retention, Role, Settings, Store, Viewer,
+    import::{Made, Summary},
     seed::Amounts,
 };
-use plimsoll_graphql::Api;
-use plimsoll_migration::Schema;
+use plimsoll_graphql::{Api, limits::Limits};
+use plimsoll_migration::{MigrationError, Schema};
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
 
@@ -69,12 +70,18 @@ enum Command {
 enum Migrate {
     /// Apply every step that the database lacks
     Up(Database),
-    /// Take the last step back
+    /// Take the last step back: what its tables hold is lost
     Down {
         #[command(flatten)]
         database: Database,
         /// How many steps
-        #[arg(short = 'n', long, env = "PLIMSOLL_STEPS", default_value_t = 1)]
+        #[arg(
+            short = 'n',
+            long,
+            env = "PLIMSOLL_STEPS",
+            default_value_t = 1,
+            value_name = "N"
+        )]
         steps: u32,
     },
     /// Show every step, and whether the database has it
@@ -94,10 +101,11 @@ struct Database {
     /// sqlite:FILE, postgres://USER@HOST/NAME or mysql://USER@HOST/NAME (for MariaDB, too)
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
-    /// The most connections to the database; on SQLite, the most that read
+    /// The most connections to the database, half of them for writing; on SQLite, the most that read
     #[arg(
         long,
         env = "PLIMSOLL_MAX_CONNECTIONS",
+        value_parser = value_parser!(u32).range(1..=10_000),
         default_value_t = 10,
         value_name = "N"
     )]
@@ -106,6 +114,7 @@ struct Database {
     #[arg(
         long,
         env = "PLIMSOLL_STATEMENT_TIMEOUT",
+        value_parser = value_parser!(u32).range(1..=86_400),
         default_value_t = 10,
         value_name = "SECONDS"
     )]
@@ -114,6 +123,7 @@ struct Database {
     #[arg(
         long,
         env = "PLIMSOLL_TRANSACTION_TIMEOUT",
+        value_parser = value_parser!(u32).range(1..=86_400),
         default_value_t = 20,
         value_name = "SECONDS"
     )]
@@ -132,11 +142,12 @@ struct Serve {
         value_name = "ADDRESS"
     )]
     listen: SocketAddr,
-    /// Migrate the database first
+    /// Migrate the database first; several instances may do so at once
     #[arg(
         long,
         env = "PLIMSOLL_MIGRATE",
         num_args = 0..=1,
+        value_parser = clap::builder::BoolishValueParser::new(),
         default_value_t = false,
         default_missing_value = "true",
         value_name = "true|false"
@@ -146,6 +157,7 @@ struct Serve {
     #[arg(
         long,
         env = "PLIMSOLL_RETENTION_DAYS",
+        value_parser = value_parser!(u32).range(0..=36_500),
         default_value_t = 30,
         value_name = "DAYS"
     )]
@@ -154,6 +166,7 @@ struct Serve {
     #[arg(
         long,
         env = "PLIMSOLL_LOGIN_DAYS",
+        value_parser = value_parser!(u32).range(1..=3_650),
         default_value_t = 14,
         value_name = "DAYS"
     )]
@@ -186,6 +199,7 @@ struct Serve {
     #[arg(
         long,
         env = "PLIMSOLL_DEADLINE",
+        value_parser = value_parser!(u32).range(1..=86_400),
         default_value_t = 30,
         value_name = "SECONDS"
     )]
@@ -194,6 +208,7 @@ struct Serve {
     #[arg(
         long,
         env = "PLIMSOLL_GRACE",
+        value_parser = value_parser!(u32).range(0..=86_400),
         default_value_t = 25,
         value_name = "SECONDS"
     )]
@@ -333,8 +348,11 @@ async fn execute(command: Command) -> Outcome {
 fn log(json: bool) {
     let filter = EnvFilter::try_from_env("PLIMSOLL_LOG")
         .unwrap_or_else(|_| EnvFilter::new("warn,plimsoll_server=info"));
+    // Colours are for terminals; https://no-color.org says how to do without them there.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(!plain && std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     if json {
         builder.json().init()
@@ -344,32 +362,40 @@ fn log(json: bool) {
 }
 
 impl Database {
+    /// The URL that was given, if any was.
+    fn given(&self) -> Result<Option<String>, Failure> {
+        match self.database_url.as_deref() {
+            // Nobody who names a database in vain means the demo.
+            Some("") => Err(configuration(
+                "DATABASE_URL is empty; name a database with it, or do not set it",
+            )),
+            given => Ok(given.map(str::to_owned)),
+        }
+    }
+
     /// The URL that was given.
     fn url(&self) -> Result<String, Failure> {
-        self.database_url
-            .clone()
-            .filter(|url| !url.is_empty())
-            .ok_or_else(|| {
-                configuration(
-                    "name a database with --database-url or DATABASE_URL: sqlite:FILE, \
+        self.given()?.ok_or_else(|| {
+            configuration(
+                "name a database with --database-url or DATABASE_URL: sqlite:FILE, \
                  postgres://USER@HOST/NAME or mysql://USER@HOST/NAME",
-                )
-            })
+            )
+        })
     }
 
     /// The URL that was given, or the demo's file if it is there.
     fn url_or_demo(&self) -> Result<String, Failure> {
-        match self.url() {
-            Err(_) if std::path::Path::new(DEMO_FILE).exists() => Ok(demo_url()),
-            other => other,
+        if self.given()?.is_none() && Path::new(DEMO_FILE).exists() {
+            return Ok(file_url(DEMO_FILE));
         }
+        self.url()
     }
 
     fn options(&self) -> Options {
         Options {
-            max_connections: self.max_connections.max(1),
-            statement_timeout: Duration::from_secs(self.statement_timeout.max(1).into()),
-            transaction_timeout: Duration::from_secs(self.transaction_timeout.max(1).into()),
+            max_connections: self.max_connections,
+            statement_timeout: Duration::from_secs(self.statement_timeout.into()),
+            transaction_timeout: Duration::from_secs(self.transaction_timeout.into()),
             ..Options::default()
         }
     }
@@ -386,33 +412,55 @@ impl Database {
     }
 }
 
-fn demo_url() -> String {
-    format!("sqlite:{DEMO_FILE}")
+fn file_url(file: &str) -> String {
+    format!("sqlite:{file}")
 }
 
 fn unmigrated(pending: &[String]) -> String {
     format!(
-        "the database lacks {} of this program's migrations; run `plimsoll migrate up`, or serve \
-         with --migrate",
-        pending.len()
+        "the database is not migrated, it lacks {}; run `plimsoll migrate up`, or serve with \
+         --migrate",
+        pending.join(", ")
     )
+}
+
+fn migrating_failed(error: impl std::borrow::Borrow<MigrationError>) -> Failure {
+    trouble(format!(
+        "migrating failed: {}",
+        plimsoll_migration::explain(error.borrow())
+    ))
 }
 
 /// The steps that the database lacks.
 async fn check_schema(url: &str) -> Result<Vec<String>, Failure> {
     let schema = connect_schema(url, false).await?;
-    let pending = schema.pending().await.map_err(|e| {
-        configuration(format!(
-            "the database's migrations do not fit this program: {e}"
-        ))
-    })?;
+    let pending = pending(&schema).await?;
     // Nothing was written: a failure to close loses nothing.
     let _ = schema.close().await;
     Ok(pending)
 }
 
+/// The steps that the database lacks; it must have none that this program does not know.
+async fn pending(schema: &Schema) -> Result<Vec<String>, Failure> {
+    let pending = schema.pending().await;
+    pending.map_err(|error| configuration(plimsoll_migration::explain(&error)))
+}
+
 /// Connects for migrating, once the URL is known to be good.
 async fn connect_schema(url: &str, create: bool) -> Result<Schema, Failure> {
+    // MariaDB and MySQL connect without a database as well, and then know no table.
+    if let Some((_, rest)) = url
+        .split_once("://")
+        .filter(|(scheme, _)| ["mysql", "mariadb"].contains(scheme))
+    {
+        let place = rest.split('?').next().unwrap_or_default();
+        let name = place.split_once('/').map_or("", |(_, name)| name);
+        if name.is_empty() {
+            return Err(configuration(
+                "the database URL names no database: mysql://USER@HOST/NAME",
+            ));
+        }
+    }
     let options = Options {
         max_connections: 1,
         create_missing: create,
@@ -433,30 +481,23 @@ async fn serve_command(serve: Serve) -> Outcome {
         retention: Retention(chrono::Duration::days(serve.retention_days.into())),
         session_lifetime: chrono::Duration::days(serve.login_days.into()),
     };
-    let named = serve
-        .database
-        .database_url
-        .as_ref()
-        .is_some_and(|url| !url.is_empty());
+    let given = serve.database.given()?;
     // The port first: nothing is made for a server that cannot run.
     let listener = serve::listen(serve.listen).await.map_err(configuration)?;
     let address = listener.local_addr().map_err(trouble)?;
-    let store = if named {
-        let url = serve.database.url()?;
+    let (store, demo_password) = if let Some(url) = given {
         if serve.migrate {
-            let schema = connect_schema(&url, true).await?;
-            schema
-                .up()
-                .await
-                .map_err(|e| trouble(format!("migrating failed: {e}")))?;
-            schema.close().await.map_err(trouble)?;
+            migrate_up(&url).await?;
         }
-        let store = serve.database.store(&url, settings).await?;
-        println!("Plimsoll is at http://{address}");
-        store
+        (serve.database.store(&url, settings).await?, None)
     } else {
         let (store, password) = demo(&serve, settings).await?;
-        println!("Plimsoll is at http://{address}");
+        (store, Some(password))
+    };
+    // From here on a signal ends the program well.
+    let signals = serve::Signals::listen().map_err(trouble)?;
+    println!("Plimsoll is at http://{address}");
+    if let Some(password) = demo_password {
         match password {
             Some(password) => {
                 println!("  database  {DEMO_FILE}, new, with a small demo publication");
@@ -465,85 +506,103 @@ async fn serve_command(serve: Serve) -> Outcome {
             }
             None => println!("  database  {DEMO_FILE}, as it was"),
         }
-        store
-    };
+    }
     if !graphiql::is_embedded() {
         println!(
             "  GraphiQL  comes from a CDN; for a page that needs no network, build web/ and then \
              the binary (see README)"
         );
     }
-    let mut limits = HttpLimits::default();
-    limits.body = serve.max_body;
-    limits.request.bytes = serve.max_document;
-    limits.request.tokens = serve.max_tokens;
-    limits.request.depth = serve.max_depth;
-    limits.request.fields = serve.max_fields;
-    limits.request.values = serve.max_values;
-    limits.request.roots = serve.max_roots;
+    let limits = HttpLimits {
+        body: serve.max_body,
+        request: Limits {
+            bytes: serve.max_document,
+            tokens: serve.max_tokens,
+            depth: serve.max_depth,
+            fields: serve.max_fields,
+            values: serve.max_values,
+            roots: serve.max_roots,
+        },
+        ..HttpLimits::default()
+    };
     let app = App {
         api: Api::new(store.clone(), serve.max_cost),
         limits,
-        deadline: Duration::from_secs(serve.deadline.max(1).into()),
+        deadline: Duration::from_secs(serve.deadline.into()),
     };
     let grace = Duration::from_secs(serve.grace.into());
-    serve::serve(listener, router(app), store, grace)
+    serve::serve(listener, router(app), store, signals, grace)
         .await
         .map_err(|e| trouble(format!("serving failed: {e}")))
+}
+
+async fn migrate_up(url: &str) -> Outcome {
+    let schema = connect_schema(url, true).await?;
+    pending(&schema).await?;
+    schema.up().await.map_err(migrating_failed)?;
+    schema.close().await.map_err(migrating_failed)
 }
 
 /// The demo's database: made, migrated and filled if it is not there yet. Returns the
 /// administrator's password if it is new.
 async fn demo(serve: &Serve, settings: Settings) -> Result<(Store, Option<String>), Failure> {
-    let url = demo_url();
-    if std::path::Path::new(DEMO_FILE).exists() {
-        let store = serve.database.store(&url, settings).await?;
-        return Ok((store, None));
+    let mut password = None;
+    if !Path::new(DEMO_FILE).exists() {
+        password = Some(make_demo(serve, settings).await?);
     }
+    let store = serve.database.store(&file_url(DEMO_FILE), settings).await?;
+    Ok((store, password))
+}
+
+/// Makes the demo's file. It gets its name when it is whole, so that a start that was cut short
+/// leaves none behind that would pass for a demo.
+async fn make_demo(serve: &Serve, settings: Settings) -> Result<String, Failure> {
+    let part = format!("{DEMO_FILE}.part-{}", std::process::id());
+    let url = file_url(&part);
     let made = async {
-        let schema = connect_schema(&url, true).await?;
-        schema
-            .up()
-            .await
-            .map_err(|e| trouble(format!("migrating {DEMO_FILE} failed: {e}")))?;
-        schema.close().await.map_err(trouble)?;
+        migrate_up(&url).await?;
         let store = serve.database.store(&url, settings).await?;
-        let password = domain::demo::fill(&store, &system())
-            .await
-            .map_err(trouble)?;
-        Ok((store, Some(password)))
+        let password = domain::demo::fill(&store, &system()).await;
+        store.database().close().await;
+        let password = password.map_err(trouble)?;
+        // Once the last connection is closed, all of it is in the one file.
+        std::fs::rename(&part, DEMO_FILE)
+            .map_err(|error| trouble(format!("cannot make {DEMO_FILE}: {error}")))?;
+        Ok(password)
     };
     let made = made.await;
     if made.is_err() {
-        // A half-made demo would pass for a whole one at the next start.
         for end in ["", "-wal", "-shm"] {
-            let _ = std::fs::remove_file(format!("{DEMO_FILE}{end}"));
+            let _ = std::fs::remove_file(format!("{part}{end}"));
         }
     }
     made
 }
 
 async fn migrate(step: Migrate) -> Outcome {
-    let failed = |e| trouble(format!("migrating failed: {e}"));
     let (database, create) = match &step {
         Migrate::Up(database) | Migrate::Fresh(database) => (database, true),
         Migrate::Status(database) | Migrate::Down { database, .. } => (database, false),
     };
     let schema = connect_schema(&database.url()?, create).await?;
-    match &step {
-        Migrate::Up(_) => schema.up().await.map_err(failed)?,
-        Migrate::Down { steps, .. } => schema.down(*steps).await.map_err(failed)?,
-        Migrate::Fresh(_) => schema.fresh().await.map_err(failed)?,
-        Migrate::Status(_) => {}
+    if !matches!(step, Migrate::Fresh(_)) {
+        pending(&schema).await?;
     }
-    for step in schema.steps().await.map_err(failed)? {
+    let done = match &step {
+        Migrate::Up(_) => schema.up().await,
+        Migrate::Down { steps, .. } => schema.down(*steps).await,
+        Migrate::Fresh(_) => schema.fresh().await,
+        Migrate::Status(_) => Ok(()),
+    };
+    done.map_err(migrating_failed)?;
+    for step in schema.steps().await.map_err(migrating_failed)? {
         println!(
             "{}  {}",
             if step.applied { "applied" } else { "pending" },
             step.name
         );
     }
-    schema.close().await.map_err(failed)
+    schema.close().await.map_err(migrating_failed)
 }
 
 async fn seed_command(seed: Seed) -> Outcome {
@@ -571,7 +630,7 @@ async fn seed_command(seed: Seed) -> Outcome {
             Ok(())
         }
         Err(domain::Error::AlreadyExists { .. }) => Err(trouble(format!(
-            "seed {} is in this database already; choose another with --seed",
+            "seed {} is in this database already, in whole or in part; choose another with --seed",
             seed.seed
         ))),
         Err(error) => Err(explain(error)),
@@ -611,8 +670,8 @@ async fn import_command(import: Import) -> Outcome {
         Ok(())
     } else {
         Err(trouble(format!(
-            "{} files could not be imported",
-            summary.failed.len()
+            "{} could not be imported",
+            count(summary.failed.len(), "file")
         )))
     }
 }
@@ -626,30 +685,45 @@ fn report(summary: &Summary, took: Duration) {
             }
         }
     };
-    println!("{} files in {:.1} s", summary.files, took.as_secs_f64());
-    println!("  created    {}", summary.created);
-    println!("  updated    {}", summary.updated);
-    println!("  unchanged  {}", summary.unchanged);
-    println!("  left alone {}", summary.left_alone.len());
-    println!("  no posts   {}", summary.not_posts.len());
-    println!("  failed     {}", summary.failed.len());
-    let made = summary.made;
     println!(
-        "Made {} users, {} categories, {} tags.",
-        made.users, made.categories, made.tags
+        "{} in {:.1} s",
+        count(summary.files, "file"),
+        took.as_secs_f64()
     );
+    println!("  created     {}", summary.created);
+    println!("  updated     {}", summary.updated);
+    println!("  unchanged   {}", summary.unchanged);
+    println!("  left alone  {}", summary.left_alone.len());
+    println!("  not posts   {}", summary.not_posts.len());
+    println!("  failed      {}", summary.failed.len());
+    let made = summary.made;
+    if made != Made::default() {
+        println!(
+            "New beside the posts: {}, {}, {}.",
+            count(made.users, "author"),
+            if made.categories == 1 {
+                "1 category".to_owned()
+            } else {
+                format!("{} categories", made.categories)
+            },
+            count(made.tags, "tag")
+        );
+    }
+    if summary.changed_nothing() {
+        println!("Nothing changed.");
+    }
     if summary.categories_as_tags > 0 {
         println!(
-            "{} posts had several categories: the first is their category, the others are tags.",
-            summary.categories_as_tags
+            "With several categories: {}; the first is the category, the others are tags.",
+            count(summary.categories_as_tags, "post")
         );
     }
     list(
-        "Slugs that were taken, with those that were given instead:",
+        "Their slug was taken, so they got another:",
         &summary.renamed,
     );
     list("Left alone:", &summary.left_alone);
-    list("No posts:", &summary.not_posts);
+    list("Not posts:", &summary.not_posts);
     list("Failed:", &summary.failed);
     let counts = |counts: &std::collections::BTreeMap<String, usize>| {
         let parts: Vec<String> = counts
@@ -672,10 +746,14 @@ fn report(summary: &Summary, took: Duration) {
     }
     if summary.gone > 0 {
         println!(
-            "{} posts are from files that are not there any longer; they stay.",
-            summary.gone
+            "From files that are not there any longer: {}, kept.",
+            count(summary.gone, "post")
         );
     }
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 async fn create_user(create: CreateUser) -> Outcome {

@@ -14,13 +14,14 @@
 //! [specification]: https://graphql.github.io/graphql-over-http/draft/
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{ErrorExtensionValues, PathSegment, ServerError, Value, Variables};
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
@@ -202,7 +203,7 @@ pub fn reply_with(
             }
         }
     }
-    let body = serde_json::to_vec(&Body {
+    let body = serde_json::to_vec(&Answer {
         errors: &response.errors,
         data: executed.then_some(&response.data),
         extensions: &response.extensions,
@@ -418,7 +419,7 @@ fn not_allowed(message: &str, allow: &'static str) -> Fault {
 /// The answer's body (section 7.1 of the GraphQL specification): `data` is absent
 /// when nothing was executed, and null when its execution came to nothing.
 #[derive(Serialize)]
-struct Body<'a> {
+struct Answer<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -501,26 +502,20 @@ fn from_body(body: &[u8], budget: &Budget) -> Result<Parameters, Fault> {
         .map_err(|error| Fault::bad_request(format!("The body is no GraphQL request: {error}.")))
 }
 
-async fn read_body(mut request: Request, limits: &HttpLimits) -> Result<Bytes, Fault> {
+async fn read_body(request: Request, limits: &HttpLimits) -> Result<Bytes, Fault> {
     check_content(request.headers())?;
-    let too_large = || {
-        Fault::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "PAYLOAD_TOO_LARGE",
-            format!("The body has more than {} bytes.", limits.body),
-        )
-    };
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| usize::try_from(length).map_or(true, |l| l > limits.body)) {
-        return Err(too_large());
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
+        .map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    // A client that asks first (RFC 9110, section 10.1.1) has sent nothing yet.
+    let asks_first = request.headers().contains_key(header::EXPECT);
+    if announced > most_read(limits) || (asks_first && announced > limits.body) {
+        return Err(too_large(limits));
     }
-
     let version = request.version();
-    DefaultBodyLimit::max(limits.body).apply(&mut request);
-    tokio::time::timeout(limits.arrival, Bytes::from_request(request, &()))
+    tokio::time::timeout(limits.arrival, collect(request.into_body(), limits))
         .await
         .map_err(|_| {
             let fault = Fault::new(
@@ -535,12 +530,43 @@ async fn read_body(mut request: Request, limits: &HttpLimits) -> Result<Bytes, F
                 fault
             }
         })?
-        .map_err(|rejection| match rejection {
-            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
-                too_large()
-            }
-            _ => Fault::bad_request("The body did not arrive whole."),
-        })
+}
+
+/// A body that is too large is read on up to here, and forgotten: a connection that is closed
+/// while its client still sends is reset, and the client never sees why.
+fn most_read(limits: &HttpLimits) -> usize {
+    limits.body.saturating_mul(4)
+}
+
+fn too_large(limits: &HttpLimits) -> Fault {
+    Fault::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "PAYLOAD_TOO_LARGE",
+        format!("The body has more than {} bytes.", limits.body),
+    )
+}
+
+async fn collect(mut body: Body, limits: &HttpLimits) -> Result<Bytes, Fault> {
+    let mut whole = Vec::new();
+    let mut length = 0_usize;
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|_| Fault::bad_request("The body did not arrive whole."))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length <= limits.body {
+            whole.extend_from_slice(&data);
+        } else if length > most_read(limits) {
+            break;
+        } else {
+            whole = Vec::new();
+        }
+    }
+    if length > limits.body {
+        return Err(too_large(limits));
+    }
+    Ok(whole.into())
 }
 
 fn check_content(headers: &HeaderMap) -> Result<(), Fault> {

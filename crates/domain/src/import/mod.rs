@@ -35,6 +35,9 @@ const BATCH_POSTS: usize = 100;
 /// statements of 16 MiB unless configured otherwise (`max_allowed_packet`).
 const BATCH_BYTES: usize = 4 << 20;
 
+/// How many keys are looked up at once.
+const KEYS: usize = 500;
+
 /// How often a batch is tried when somebody else's change gets in its way.
 const TRIES: usize = 3;
 
@@ -113,15 +116,16 @@ pub async fn run(
         )
     })?;
     let mut summary = Summary {
-        files: walked.files.len(),
+        files: walked.files.len() + walked.skipped.len(),
         others: walked.others,
         hidden: walked.hidden,
         ..Summary::default()
     };
+    let (mut done, mut seen) = (walked.skipped.len(), 0);
     for (path, reason) in walked.skipped {
         summary.skip(&path, &reason);
     }
-    let (mut done, mut seen) = (0, 0);
+    let mut unread: Vec<String> = Vec::new();
     let mut batch: Vec<Prepared> = Vec::new();
     let mut bytes = 0;
     for chunk in walked.files.chunks(BATCH_POSTS) {
@@ -137,13 +141,15 @@ pub async fn run(
                 Ok(file) => Prepared::new(source, file, &mut summary),
                 Err(reason) => {
                     summary.skip(&path, &reason);
+                    unread.push(source_key(source, &path));
                     continue;
                 }
             };
             let prepared = match prepared {
                 Ok(prepared) => prepared,
                 Err(reason) => {
-                    summary.failed.push((path, reason));
+                    unread.push(source_key(source, &path));
+                    summary.failed.push((source::printable(&path), reason));
                     continue;
                 }
             };
@@ -160,17 +166,39 @@ pub async fn run(
     }
     seen += write(store, request, batch, &mut summary).await?;
     progress(done, summary.files);
-    let known = Rows::<import_source::Entity>::live()
-        .filter(import_source::Column::Source.eq(source))
-        .count(&store.read())
-        .await?;
-    summary.gone = usize::try_from(known)
+    if summary.created > 0 {
+        store.database().analyze().await?;
+    }
+    let from_here =
+        || Rows::<import_source::Entity>::live().filter(import_source::Column::Source.eq(source));
+    let mut gone = from_here().count(&store.read()).await?;
+    // A file that cannot be read now, or is no post any longer, is still there.
+    for keys in unread.chunks(KEYS) {
+        let keys = keys.iter().map(String::as_str);
+        let there = from_here().filter(import_source::Column::SourceKey.is_in(keys));
+        gone = gone.saturating_sub(there.count(&store.read()).await?);
+    }
+    summary.gone = usize::try_from(gone)
         .unwrap_or_default()
         .saturating_sub(seen);
     Ok(summary)
 }
 
+/// What a file is found by: its own path, and the name of its folder.
+fn source_key(source: &str, path: &str) -> String {
+    let key = Sha256::new()
+        .chain_update(source)
+        .chain_update([0])
+        .chain_update(path);
+    hex(&key.finalize())
+}
+
 impl Summary {
+    /// Whether every post was there already, as its file has it.
+    pub fn changed_nothing(&self) -> bool {
+        self.created == 0 && self.updated == 0
+    }
+
     fn skip(&mut self, path: &str, reason: &Skipped) {
         let entry = (source::printable(path), reason.to_string());
         if reason.is_fault() {
@@ -288,13 +316,9 @@ impl Prepared {
         for field in file.unused {
             *summary.unused.entry(field).or_default() += 1;
         }
-        let key = Sha256::new()
-            .chain_update(source)
-            .chain_update([0])
-            .chain_update(&file.path);
         let date = file.date.map(|date| date.trunc_subsecs(6));
         Ok(Self {
-            source_key: hex(&key.finalize()),
+            source_key: source_key(source, &file.path),
             path: file.path,
             source: source.to_owned(),
             hash: hex(&file.hash),
@@ -393,6 +417,18 @@ async fn put(tx: &mut Tx, batch: &[Prepared]) -> Result<Written> {
             Some(source) => changed.push((post, source)),
         }
     }
+    // Nobody is made for a post that is left alone.
+    let posts = posts_of(tx, &changed).await?;
+    changed.retain(|(post, source)| {
+        let found = posts.get(&source.post_id);
+        match why_left(found, source) {
+            Some(reason) => {
+                written.leave(post, reason);
+                false
+            }
+            None => true,
+        }
+    });
     let wanted: Vec<&Prepared> = new
         .iter()
         .copied()
@@ -404,6 +440,43 @@ async fn put(tx: &mut Tx, batch: &[Prepared]) -> Result<Written> {
     }
     create(tx, &new, &around, &mut written).await?;
     Ok(written)
+}
+
+impl Written {
+    fn leave(&mut self, post: &Prepared, reason: &str) {
+        let entry = (source::printable(&post.path), reason.to_owned());
+        self.left_alone.push(entry);
+    }
+}
+
+/// The posts of the files that changed, deleted ones as well.
+async fn posts_of(
+    tx: &mut Tx,
+    changed: &[(&Prepared, &import_source::Model)],
+) -> Result<HashMap<PostId, post::Model>> {
+    if changed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids = changed.iter().map(|(_, source)| source.post_id);
+    let posts = Rows::<post::Entity>::with_deleted()
+        .filter(post::Column::Id.is_in(ids))
+        .all(changed.len() as u64, tx)
+        .await?;
+    Ok(posts.into_iter().map(|post| (post.id, post)).collect())
+}
+
+/// Why the post of a file that changed is left alone, if it is.
+fn why_left(post: Option<&post::Model>, source: &import_source::Model) -> Option<&'static str> {
+    match post {
+        None => Some("The file changed, and its post was purged."),
+        Some(post) if post.deleted_at.is_some() => {
+            Some("The file changed, and its post was deleted.")
+        }
+        Some(post) if post.lock_version != source.post_version => {
+            Some("The file changed, and so was its post since it was imported.")
+        }
+        Some(_) => None,
+    }
 }
 
 /// The users, categories and tags that the posts of a batch need.
@@ -593,23 +666,13 @@ async fn update(
             .filter(post::Column::Id.eq(source.post_id))
             .with(post::Column::Content)
     };
-    let mut leave = |reason: &str| {
-        written
-            .left_alone
-            .push((source::printable(&post.path), reason.to_owned()));
-    };
-    let Some(locked) = this().lock(tx).await? else {
-        leave("The file changed, and its post was purged.");
-        return Ok(());
-    };
-    if locked.deleted_at.is_some() {
-        leave("The file changed, and its post was deleted.");
+    // Somebody may have been there since it was first looked at.
+    let locked = this().lock(tx).await?;
+    if let Some(reason) = why_left(locked.as_deref(), source) {
+        written.leave(post, reason);
         return Ok(());
     }
-    if locked.lock_version != source.post_version {
-        leave("The file changed, and so was its post since it was imported.");
-        return Ok(());
-    }
+    let Some(locked) = locked else { return Ok(()) };
     let author = around
         .author(post)
         .ok_or_else(|| Error::Internal("an author is missing".into()))?;
