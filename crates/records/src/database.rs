@@ -1,6 +1,7 @@
 //! The connections, and the one place that opens, commits and rolls back a transaction.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     future::Future,
     path::PathBuf,
@@ -224,12 +225,9 @@ impl Database {
     pub async fn analyze(&self) -> Result<(), Fault> {
         let statement = match self.backend() {
             DbBackend::MySql => {
-                let tables: Vec<&str> = self
-                    .register
-                    .records()
-                    .iter()
-                    .flat_map(|info| info.tables())
-                    .collect();
+                let records = self.register.records().iter();
+                let tables: BTreeSet<&str> = records.flat_map(|info| info.tables()).collect();
+                let tables: Vec<&str> = tables.into_iter().collect();
                 format!("ANALYZE TABLE {}", tables.join(", "))
             }
             _ => "ANALYZE".to_owned(),

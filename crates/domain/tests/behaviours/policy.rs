@@ -1,0 +1,352 @@
+use chrono::Duration;
+use plimsoll_domain::{
+    Error, Patch, Request, Role, Scope, Version, Viewer,
+    policy::{Act, RULES, Subject, Who},
+    post, tag,
+    user::{self, User},
+};
+use plimsoll_testkit::{World, on_every_engine};
+
+use crate::support::*;
+
+/// Who tries it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Nobody,
+    Stranger,
+    Owner,
+    CoAuthor,
+    Moderator,
+    Admin,
+}
+
+const KINDS: [Kind; 6] = [
+    Kind::Nobody,
+    Kind::Stranger,
+    Kind::Owner,
+    Kind::CoAuthor,
+    Kind::Moderator,
+    Kind::Admin,
+];
+
+fn is_meant(kind: Kind, who: &Who) -> bool {
+    match who {
+        Who::Anyone => true,
+        Who::LoggedIn => kind != Kind::Nobody,
+        Who::Owner => kind == Kind::Owner,
+        Who::CoAuthor => kind == Kind::CoAuthor,
+        Who::Moderator => kind == Kind::Moderator,
+        Who::Admin => kind == Kind::Admin,
+    }
+}
+
+struct Cast {
+    stranger: User,
+    co_author: User,
+    moderator: User,
+    admin: User,
+}
+
+impl Cast {
+    fn viewer(&self, kind: Kind, owner: &User) -> Viewer {
+        match kind {
+            Kind::Nobody => Viewer::Anonymous,
+            Kind::Stranger => viewer(&self.stranger),
+            Kind::Owner => viewer(owner),
+            Kind::CoAuthor => viewer(&self.co_author),
+            Kind::Moderator => viewer(&self.moderator),
+            Kind::Admin => viewer(&self.admin),
+        }
+    }
+}
+
+/// Whether it was done. What was refused was refused in the right words, and changed nothing.
+async fn was_done<T: Life>(
+    world: &World,
+    record: &T,
+    by: &Viewer,
+    outcome: plimsoll_domain::Result<T>,
+) -> bool {
+    let now = record.fresh(&world.store).await;
+    let Err(error) = outcome else {
+        assert_ne!(now.as_ref(), Some(record), "it was said to be done");
+        return true;
+    };
+    assert_eq!(now.as_ref(), Some(record), "it was refused");
+    let is_deleted = record.deleted_at().is_some();
+    let scope = if is_deleted {
+        Scope::OnlyDeleted
+    } else {
+        Scope::Live
+    };
+    let is_seen = !T::seen(&world.store, by, scope, &[record.uuid()])
+        .await
+        .is_empty();
+    // Whoever is not logged in, or was deleted, is told so whether the record is there or not.
+    let is_nobody = match by.user_id() {
+        None => true,
+        Some(me) => is_deleted && me.0 == record.uuid(),
+    };
+    let fits = match error {
+        Error::Unauthenticated(_) => is_nobody,
+        Error::NotFound { .. } => !is_nobody && !is_seen,
+        Error::Forbidden(_) => !is_nobody && is_seen,
+        _ => false,
+    };
+    assert!(fits, "{error:?}, by {by:?} who sees it: {is_seen}");
+    false
+}
+
+fn was_made<T: std::fmt::Debug>(outcome: plimsoll_domain::Result<T>, by: &Viewer) -> bool {
+    match outcome {
+        Ok(_) => return true,
+        Err(Error::Unauthenticated(_)) => assert_eq!(*by, Viewer::Anonymous),
+        Err(Error::Forbidden(_)) => assert_ne!(*by, Viewer::Anonymous),
+        Err(error) => panic!("{error:?}"),
+    }
+    false
+}
+
+/// Tries an act that every record knows.
+async fn live_through<T: Life>(world: &World, record: T, act: Act, by: Viewer) -> bool {
+    let store = &world.store;
+    let request = world.request(by);
+    match act {
+        Act::See => {
+            let ids = [record.uuid()];
+            let live = T::seen(store, &by, Scope::Live, &ids).await.len() == 1;
+            let with = T::seen(store, &by, Scope::WithDeleted, &ids).await.len() == 1;
+            let only = T::seen(store, &by, Scope::OnlyDeleted, &ids).await.len() == 1;
+            assert!(live == with && !only);
+            live
+        }
+        Act::Change => {
+            let outcome = record.rename(store, request, "Changed").await;
+            was_done(world, &record, &by, outcome).await
+        }
+        Act::Delete => {
+            let outcome = record.delete(store, request).await;
+            was_done(world, &record, &by, outcome).await
+        }
+        Act::SeeDeleted | Act::Restore | Act::Purge => {
+            let record = record.delete(store, system(world)).await.unwrap();
+            match act {
+                Act::Restore => {
+                    let outcome = record.restore(store, request).await;
+                    was_done(world, &record, &by, outcome).await
+                }
+                Act::Purge => {
+                    let later = World::beginning() + Duration::days(60);
+                    let outcome = record
+                        .purge(
+                            store,
+                            Request {
+                                now: later,
+                                ..request
+                            },
+                        )
+                        .await;
+                    was_done(world, &record, &by, outcome).await
+                }
+                _ => {
+                    let ids = [record.uuid()];
+                    let with = T::seen(store, &by, Scope::WithDeleted, &ids).await.len() == 1;
+                    let only = T::seen(store, &by, Scope::OnlyDeleted, &ids).await.len() == 1;
+                    let live = T::seen(store, &by, Scope::Live, &ids).await.len() == 1;
+                    assert!(with == only && !live);
+                    only
+                }
+            }
+        }
+        act => panic!("{act:?} is not tried on {}", T::TYPE),
+    }
+}
+
+/// Tries an act on a record of its own.
+async fn try_it(
+    world: &World,
+    cast: &Cast,
+    (subject, act): (Subject, Act),
+    kind: Kind,
+    n: usize,
+) -> bool {
+    let store = &world.store;
+    let name = format!("n{n}");
+    let owner = world.user(&format!("owner{n}"), Role::User).await;
+    let by = cast.viewer(kind, &owner);
+    let request = world.request(by);
+    match (subject, act) {
+        (Subject::User, Act::Create) => {
+            let command = user::CreateUser {
+                email: format!("{name}@test.invalid"),
+                name,
+                role: Role::User,
+                password_hash: None,
+            };
+            was_made(
+                act!(store, request, |tx, viewer| user::create(
+                    tx, viewer, command
+                )),
+                &by,
+            )
+        }
+        (Subject::User, Act::SeeEmail) => user::shows_email(&by, &owner),
+        (Subject::User, Act::ChangeRole) => {
+            let mut done = Vec::new();
+            let mut command = user_patch(owner.id, Version(0));
+            command.role = Patch::Set(Role::Admin);
+            let outcome = act!(store, request, |tx, viewer| user::update(
+                tx, viewer, command
+            ));
+            done.push(was_done(world, &owner, &by, outcome).await);
+            let owner = owner.fresh(store).await.unwrap();
+            let mut command = user_patch(owner.id, Version(owner.lock_version));
+            command.is_active = Patch::Set(false);
+            let outcome = act!(store, request, |tx, viewer| user::update(
+                tx, viewer, command
+            ));
+            done.push(was_done(world, &owner, &by, outcome).await);
+            assert_eq!(done[0], done[1]);
+            done[0]
+        }
+        (Subject::User, act) => live_through(world, owner, act, by).await,
+        (Subject::Profile, Act::Create) => {
+            was_made(create_profile(store, request, owner.id).await, &by)
+        }
+        (Subject::Profile, act) => {
+            let profile = profile_of(world, &owner).await;
+            live_through(world, profile, act, by).await
+        }
+        (Subject::Category, Act::Create) => {
+            was_made(create_category(store, request, &name, None).await, &by)
+        }
+        (Subject::Category, act) => {
+            live_through(world, world.category(&name, None).await, act, by).await
+        }
+        (Subject::Tag, Act::Create) => was_made(create_tag(store, request, &name).await, &by),
+        (Subject::Tag, act) => live_through(world, world.tag(&name).await, act, by).await,
+        (Subject::Post, Act::Create) => {
+            let command = new_post(&name);
+            was_made(
+                act!(store, request, |tx, viewer| post::create(
+                    tx, viewer, command
+                )),
+                &by,
+            )
+        }
+        (Subject::Post, act) => {
+            let draft = world.draft(&owner, &name).await;
+            let draft = set_co_authors(store, system(world), &draft, &[cast.co_author.id])
+                .await
+                .expect("co-authors are named");
+            if act == Act::SeeDraft {
+                return live_through(world, draft, Act::See, by).await;
+            }
+            let post = publish(world, &owner, &draft).await;
+            match act {
+                Act::SetCoAuthors => {
+                    let outcome = set_co_authors(store, request, &post, &[]).await;
+                    was_done(world, &post, &by, outcome).await
+                }
+                Act::Change => {
+                    let tag = world.tag(&name).await;
+                    let tagged = set_tags(store, request, &post, &[tag.id]).await;
+                    let tagged = was_done(world, &post, &by, tagged).await;
+                    let post = post.fresh(store).await.unwrap();
+                    let (id, seen) = (post.id, Version(post.lock_version));
+                    let taken_back = act!(store, request, |tx, viewer| post::set_published(
+                        tx, viewer, id, seen, false
+                    ));
+                    let taken_back = was_done(world, &post, &by, taken_back).await;
+                    let post = post.fresh(store).await.unwrap();
+                    let changed = live_through(world, post, act, by).await;
+                    assert_eq!((tagged, taken_back), (changed, changed));
+                    changed
+                }
+                act => live_through(world, post, act, by).await,
+            }
+        }
+    }
+}
+
+on_every_engine! {
+    async fn who_may_do_what_is_what_the_table_says(world) {
+        let cast = Cast {
+            stranger: world.user("stranger", Role::User).await,
+            co_author: world.user("co-author", Role::User).await,
+            moderator: world.user("moderator", Role::Moderator).await,
+            admin: world.user("admin", Role::Admin).await,
+        };
+        let mut wrong = Vec::new();
+        let mut n = 0;
+        for (subject, act, who) in RULES {
+            for kind in KINDS {
+                n += 1;
+                let expected = who.iter().any(|who| is_meant(kind, who));
+                let done = try_it(&world, &cast, (*subject, *act), kind, n).await;
+                if done != expected {
+                    wrong.push(format!("{kind:?}: {act:?} {subject:?} is {done}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_eq!(n, RULES.len() * KINDS.len());
+    }
+
+    async fn a_viewer_who_changed_since_the_request_began_changes_nothing(world) {
+        let people = people(&world).await;
+        let post = world.post(&people.ada, "Post").await;
+        let before = [&people.moderator, &people.grace, &people.admin].map(viewer);
+        let mut command = user_patch(people.moderator.id, Version(0));
+        command.role = Patch::Set(Role::User);
+        act!(world.store, system(&world), |tx, viewer| user::update(tx, viewer, command)).unwrap();
+        let mut command = user_patch(people.grace.id, Version(0));
+        command.is_active = Patch::Set(false);
+        act!(world.store, system(&world), |tx, viewer| user::update(tx, viewer, command)).unwrap();
+        people.admin.delete(&world.store, system(&world)).await.unwrap();
+        for by in before {
+            let refused = post.delete(&world.store, world.request(by)).await;
+            assert_refused!(refused, Error::Unauthenticated(_), "{by:?}");
+            let command = new_post("New");
+            let refused = act!(world.store, world.request(by), |tx, viewer| post::create(
+                tx, viewer, command
+            ));
+            assert_refused!(refused, Error::Unauthenticated(_), "{by:?}");
+        }
+        assert_eq!(post.fresh(&world.store).await, Some(post));
+    }
+
+    async fn what_the_viewer_may_not_see_is_not_found_by_the_same_statements(world) {
+        let people = people(&world).await;
+        let draft = world.draft(&people.ada, "Draft").await;
+        let tag = world.tag("tag").await.delete(&world.store, system(&world)).await.unwrap();
+        let mut hidden = Vec::new();
+        let mut absent = Vec::new();
+        for (statements, post, tag) in [
+            (&mut hidden, draft.id, tag.id),
+            (&mut absent, uuid::Uuid::now_v7().into(), uuid::Uuid::now_v7().into()),
+        ] {
+            let by = || world.as_user(&people.grace);
+            world.statements.take();
+            let outcome = act!(world.store, by(), |tx, viewer| post::delete(
+                tx, viewer, post, Version(0)
+            ));
+            assert_refused!(outcome, Error::NotFound { .. });
+            let outcome = act!(world.store, by(), |tx, viewer| post::restore(
+                tx, viewer, post, Version(0)
+            ));
+            assert_refused!(outcome, Error::NotFound { .. });
+            let outcome = act!(world.store, by(), |tx, viewer| tag::restore(
+                tx, viewer, tag, Version(0)
+            ));
+            assert_refused!(outcome, Error::NotFound { .. });
+            let read = world.store.read();
+            let by = viewer(&people.grace);
+            let found = post::by_ids(&read, &by, Scope::WithDeleted, &[post.into()]).await.unwrap();
+            assert!(found.is_empty());
+            *statements = world.statements.take();
+        }
+        assert!(!hidden.is_empty());
+        assert_eq!(hidden, absent);
+    }
+}

@@ -1,0 +1,390 @@
+//! Commands in few words.
+
+use std::{future::Future, sync::Arc};
+
+use futures::future::BoxFuture;
+use plimsoll_domain::{
+    Deletion, PageArguments, Patch, Request, Result, Role, Scope, Store, Version, Viewer,
+    category::{self, Category, CreateCategory, UpdateCategory},
+    deletion,
+    id::{CategoryId, TagId, UserId},
+    post::{self, CreatePost, Post, UpdatePost},
+    profile::{self, CreateProfile, Profile, UpdateProfile},
+    tag::{self, CreateTag, Tag, UpdateTag},
+    user::{self, UpdateUser, User},
+};
+use plimsoll_records::{Rows, audit_entity};
+use plimsoll_testkit::World;
+use sea_orm::ColumnTrait;
+use tokio::sync::Barrier;
+use uuid::Uuid;
+
+/// Runs a command of the domain in a transaction of its own: `act!(store, request, |tx, viewer|
+/// post::delete(tx, viewer, id, seen))`. What it names is moved into it.
+macro_rules! act {
+    ($store:expr, $request:expr, |$tx:ident, $viewer:ident| $command:expr) => {{
+        let request: plimsoll_domain::Request = $request;
+        let viewer = request.viewer;
+        $store
+            .write(&request, move |$tx| {
+                Box::pin(async move {
+                    let $viewer = &viewer;
+                    $command.await
+                })
+            })
+            .await
+    }};
+}
+
+/// The outcome is this refusal and no other.
+macro_rules! assert_refused {
+    ($outcome:expr, $pattern:pat $(if $guard:expr)? $(, $($message:tt)+)?) => {{
+        let outcome = $outcome;
+        assert!(
+            matches!(&outcome, Err($pattern) $(if $guard)?),
+            "{outcome:?} is not {}{}",
+            stringify!($pattern),
+            String::new() $(+ ": " + &format!($($message)+))?,
+        );
+    }};
+}
+
+/// What all records can live through.
+pub(crate) trait Life: Sized + Clone + std::fmt::Debug + PartialEq {
+    const TYPE: &'static str;
+    fn uuid(&self) -> Uuid;
+    fn version(&self) -> i32;
+    fn deletion(&self) -> Option<Uuid>;
+    fn deleted_at(&self) -> Option<chrono::DateTime<chrono::Utc>>;
+    /// Deletes it at the version that `self` has.
+    async fn delete(&self, store: &Store, request: Request) -> Result<Self>;
+    async fn restore(&self, store: &Store, request: Request) -> Result<Self>;
+    async fn purge(&self, store: &Store, request: Request) -> Result<Self>;
+    /// Changes something small.
+    async fn rename(&self, store: &Store, request: Request, name: &str) -> Result<Self>;
+    /// Those of `ids` that the viewer sees.
+    async fn seen(store: &Store, viewer: &Viewer, scope: Scope, ids: &[Uuid]) -> Vec<Self>;
+
+    /// The record as it is now, deleted or not; `None` once it is purged.
+    async fn fresh(&self, store: &Store) -> Option<Self> {
+        let ids = [self.uuid()];
+        Self::seen(store, &Viewer::System, Scope::WithDeleted, &ids)
+            .await
+            .pop()
+    }
+
+    async fn is_live(&self, store: &Store) -> bool {
+        let ids = [self.uuid()];
+        !Self::seen(store, &Viewer::System, Scope::Live, &ids)
+            .await
+            .is_empty()
+    }
+}
+
+macro_rules! life {
+    ($($kind:literal $module:ident $model:ident: |$id:ident, $seen:ident, $name:ident| $rename:expr;)*) => {$(
+        impl Life for $model {
+            const TYPE: &'static str = $kind;
+            fn uuid(&self) -> Uuid {
+                self.id.into()
+            }
+            fn version(&self) -> i32 {
+                self.lock_version
+            }
+            fn deletion(&self) -> Option<Uuid> {
+                self.deletion_id
+            }
+            fn deleted_at(&self) -> Option<chrono::DateTime<chrono::Utc>> {
+                self.deleted_at
+            }
+            async fn delete(&self, store: &Store, request: Request) -> Result<Self> {
+                let (id, seen) = (self.id, Version(self.lock_version));
+                act!(store, request, |tx, viewer| $module::delete(tx, viewer, id, seen))
+            }
+            async fn restore(&self, store: &Store, request: Request) -> Result<Self> {
+                let (id, seen) = (self.id, Version(self.lock_version));
+                act!(store, request, |tx, viewer| $module::restore(tx, viewer, id, seen))
+            }
+            async fn purge(&self, store: &Store, request: Request) -> Result<Self> {
+                let (id, seen) = (self.id, Version(self.lock_version));
+                let retention = store.settings().retention;
+                act!(store, request, |tx, viewer| $module::purge(tx, viewer, id, seen, retention))
+            }
+            async fn rename(&self, store: &Store, request: Request, name: &str) -> Result<Self> {
+                let ($id, $seen, $name) = (self.id, Version(self.lock_version), name.to_owned());
+                let command = $rename;
+                act!(store, request, |tx, viewer| $module::update(tx, viewer, command))
+            }
+            async fn seen(store: &Store, viewer: &Viewer, scope: Scope, ids: &[Uuid]) -> Vec<Self> {
+                let found = $module::by_ids(&store.read(), viewer, scope, ids).await;
+                found.expect("records can be read").into_values().collect()
+            }
+        }
+    )*};
+}
+
+life! {
+    "user" user User: |id, seen, name| UpdateUser { name: Patch::Set(name), ..user_patch(id, seen) };
+    "profile" profile Profile: |id, seen, name| UpdateProfile {
+        id,
+        seen,
+        bio: Patch::Set(name),
+        avatar_url: Patch::Keep,
+        metadata: Patch::Keep,
+    };
+    "category" category Category: |id, seen, name| UpdateCategory {
+        id,
+        seen,
+        name: Patch::Set(name),
+        slug: Patch::Keep,
+        parent: Patch::Keep,
+    };
+    "tag" tag Tag: |id, seen, name| UpdateTag {
+        id,
+        seen,
+        name: Patch::Set(name),
+        slug: Patch::Keep,
+    };
+    "post" post Post: |id, seen, name| UpdatePost { title: Patch::Set(name), ..post_patch(id, seen) };
+}
+
+/// A change of nothing.
+pub(crate) fn user_patch(id: UserId, seen: Version) -> UpdateUser {
+    UpdateUser {
+        id,
+        seen,
+        email: Patch::Keep,
+        name: Patch::Keep,
+        role: Patch::Keep,
+        is_active: Patch::Keep,
+        password_hash: None,
+    }
+}
+
+/// A change of nothing.
+pub(crate) fn post_patch(id: plimsoll_domain::id::PostId, seen: Version) -> UpdatePost {
+    UpdatePost {
+        id,
+        seen,
+        title: Patch::Keep,
+        slug: Patch::Keep,
+        content: Patch::Keep,
+        category: Patch::Keep,
+    }
+}
+
+/// The program itself.
+pub(crate) fn system(world: &World) -> Request {
+    world.request(Viewer::System)
+}
+
+pub(crate) fn viewer(user: &User) -> Viewer {
+    Viewer::User {
+        id: user.id,
+        role: user.role,
+    }
+}
+
+/// One of each kind of user: an author, another one, a moderator and an administrator.
+pub(crate) struct People {
+    pub(crate) ada: User,
+    pub(crate) grace: User,
+    pub(crate) moderator: User,
+    pub(crate) admin: User,
+}
+
+pub(crate) async fn people(world: &World) -> People {
+    People {
+        ada: world.user("ada", Role::User).await,
+        grace: world.user("grace", Role::User).await,
+        moderator: world.user("mona", Role::Moderator).await,
+        admin: world.user("adam", Role::Admin).await,
+    }
+}
+
+pub(crate) fn new_post(title: &str) -> CreatePost {
+    CreatePost {
+        title: title.into(),
+        slug: None,
+        content: format!("# {title}\n"),
+        category: None,
+        tags: Vec::new(),
+    }
+}
+
+/// A published post in a category, with tags.
+pub(crate) async fn filed_post(
+    world: &World,
+    author: &User,
+    title: &str,
+    category: Option<CategoryId>,
+    tags: &[TagId],
+) -> Post {
+    let command = CreatePost {
+        category,
+        tags: tags.to_vec(),
+        ..new_post(title)
+    };
+    let draft = world
+        .create_post(author, command)
+        .await
+        .expect("a post is made");
+    publish(world, author, &draft).await
+}
+
+pub(crate) async fn publish(world: &World, by: &User, draft: &Post) -> Post {
+    let (id, seen) = (draft.id, Version(draft.lock_version));
+    act!(world.store, world.as_user(by), |tx, viewer| {
+        post::set_published(tx, viewer, id, seen, true)
+    })
+    .expect("a draft can be published")
+}
+
+pub(crate) async fn profile_of(world: &World, user: &User) -> Profile {
+    create_profile(&world.store, world.as_user(user), user.id)
+        .await
+        .expect("a profile can be made")
+}
+
+pub(crate) async fn create_profile(
+    store: &Store,
+    request: Request,
+    user: UserId,
+) -> Result<Profile> {
+    let command = CreateProfile {
+        user,
+        bio: Some("A bio.".into()),
+        avatar_url: None,
+        metadata: None,
+    };
+    act!(store, request, |tx, viewer| profile::create(
+        tx, viewer, command
+    ))
+}
+
+pub(crate) async fn create_tag(store: &Store, request: Request, name: &str) -> Result<Tag> {
+    let command = CreateTag {
+        name: name.into(),
+        slug: None,
+    };
+    act!(store, request, |tx, viewer| tag::create(
+        tx, viewer, command
+    ))
+}
+
+pub(crate) async fn create_category(
+    store: &Store,
+    request: Request,
+    name: &str,
+    parent: Option<CategoryId>,
+) -> Result<Category> {
+    let command = CreateCategory {
+        name: name.into(),
+        slug: None,
+        parent,
+    };
+    act!(store, request, |tx, viewer| category::create(
+        tx, viewer, command
+    ))
+}
+
+pub(crate) async fn set_tags(
+    store: &Store,
+    request: Request,
+    post: &Post,
+    tags: &[TagId],
+) -> Result<Post> {
+    let (id, seen, tags) = (post.id, Version(post.lock_version), tags.to_vec());
+    act!(store, request, |tx, viewer| post::set_tags(
+        tx, viewer, id, seen, &tags
+    ))
+}
+
+pub(crate) async fn set_co_authors(
+    store: &Store,
+    request: Request,
+    post: &Post,
+    users: &[UserId],
+) -> Result<Post> {
+    let (id, seen, users) = (post.id, Version(post.lock_version), users.to_vec());
+    act!(store, request, |tx, viewer| post::set_co_authors(
+        tx, viewer, id, seen, &users
+    ))
+}
+
+pub(crate) async fn tag_names(store: &Store, post: &Post) -> Vec<String> {
+    let tags = tag::of_posts(&store.read(), &[post.uuid()]).await;
+    let tags = tags.expect("tags can be read").remove(&post.uuid());
+    tags.unwrap_or_default()
+        .into_iter()
+        .map(|tag| tag.name)
+        .collect()
+}
+
+pub(crate) async fn co_author_names(store: &Store, post: &Post) -> Vec<String> {
+    let users = user::co_authors_of_posts(&store.read(), &[post.uuid()]).await;
+    let users = users.expect("co-authors can be read").remove(&post.uuid());
+    users
+        .unwrap_or_default()
+        .into_iter()
+        .map(|user| user.name)
+        .collect()
+}
+
+pub(crate) fn first(n: i32) -> PageArguments {
+    PageArguments {
+        first: Some(n),
+        ..PageArguments::default()
+    }
+}
+
+/// The deletion with this id.
+pub(crate) async fn deletion(world: &World, id: Uuid) -> Deletion {
+    let page = deletion::page(&world.store.read(), &Viewer::System, &first(200)).await;
+    let found = page.expect("deletions can be read").rows;
+    let found = found.into_iter().find(|(_, deletion)| deletion.id == id);
+    found.expect("the deletion is listed").1
+}
+
+/// What the audit log holds of a record, oldest first.
+pub(crate) async fn audit_of(store: &Store, id: Uuid) -> Vec<audit_entity::Model> {
+    let mut rows = Rows::<audit_entity::Entity>::live()
+        .filter(audit_entity::Column::RecordId.eq(id))
+        .all(10_000, &store.read())
+        .await
+        .expect("the audit log can be read");
+    rows.sort_by_key(|row| (row.to_version.unwrap_or(i32::MAX), row.created_at));
+    rows
+}
+
+pub(crate) async fn audit_count(store: &Store) -> u64 {
+    let rows = Rows::<audit_entity::Entity>::live();
+    rows.count(&store.read())
+        .await
+        .expect("the audit log can be counted")
+}
+
+/// Runs tasks that all begin at the same moment, each with a transaction of its own.
+pub(crate) async fn at_once<T: Send + 'static>(tasks: Vec<BoxFuture<'static, T>>) -> Vec<T> {
+    let barrier = Arc::new(Barrier::new(tasks.len()));
+    let running: Vec<_> = tasks
+        .into_iter()
+        .map(|task| {
+            let barrier = barrier.clone();
+            tokio::spawn(async move {
+                barrier.wait().await;
+                task.await
+            })
+        })
+        .collect();
+    let mut outcomes = Vec::with_capacity(running.len());
+    for task in running {
+        outcomes.push(task.await.expect("a task ends"));
+    }
+    outcomes
+}
+
+/// A task for [`at_once`].
+pub(crate) fn task<T>(work: impl Future<Output = T> + Send + 'static) -> BoxFuture<'static, T> {
+    Box::pin(work)
+}
