@@ -106,13 +106,17 @@ impl Store {
         &self.database
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers, and has its tables.
     ///
     /// # Errors
     ///
     /// Why it does not.
     pub async fn ping(&self) -> Result<(), Fault> {
-        self.database.ping().await
+        // A connection answers a ping even when its database was dropped or its file removed.
+        Rows::<user::Entity>::with_deleted()
+            .exists(&self.read())
+            .await?;
+        Ok(())
     }
 }
 

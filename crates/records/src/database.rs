@@ -208,15 +208,6 @@ impl Database {
         self.writes.wait()
     }
 
-    /// Asks the database whether it answers.
-    ///
-    /// # Errors
-    ///
-    /// The [`Fault`] that keeps it from answering.
-    pub async fn ping(&self) -> Result<(), Fault> {
-        Ok(self.reader.ping().await?)
-    }
-
     /// Tells the planner what is in the tables, after many rows came in at once.
     ///
     /// # Errors
