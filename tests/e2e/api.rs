@@ -1,0 +1,646 @@
+//! Each query and each mutation does what it says.
+
+use std::collections::BTreeSet;
+
+use plimsoll_domain::{Retention, Role, Settings};
+use plimsoll_testkit::{Engine, PASSWORD, on_every_engine};
+use serde_json::{Value, json};
+
+use crate::client::{As, NOBODY, Server, accepted, refused, server_with};
+
+/// A server where what is deleted may be purged at once.
+async fn without_retention(engine: Engine) -> Option<Server> {
+    let settings = Settings {
+        retention: Retention(chrono::Duration::zero()),
+        ..Settings::default()
+    };
+    server_with(engine, settings).await
+}
+
+on_every_engine! {
+    with without_retention;
+
+    async fn every_query_and_every_mutation_works(server) {
+        let (_, admin) = server.log_in("admin", Role::Admin).await;
+        categories(&server, &admin).await;
+        tags(&server, &admin).await;
+        users_and_profiles(&server, &admin).await;
+        sessions(&server).await;
+        posts(&server, &admin).await;
+        records_by_id(&server, &admin).await;
+        deletions(&server, &admin).await;
+
+        let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
+        let schema = server.data(&NOBODY, query, json!({})).await;
+        let mut all = BTreeSet::new();
+        for (kind, place) in [("Query", "queryType"), ("Mutation", "mutationType")] {
+            let fields = schema["__schema"][place]["fields"].as_array();
+            for field in fields.expect("the type has fields") {
+                all.insert(format!("{kind}.{}", field["name"].as_str().expect("a name")));
+            }
+        }
+        assert!(all.len() > 40, "{all:?}");
+        let exercised = server.exercised();
+        let missing: Vec<_> = all.difference(&exercised).collect();
+        assert!(missing.is_empty(), "not exercised: {missing:?}");
+    }
+
+    async fn a_connection_is_walked_both_ways_without_losing_or_repeating_a_row(server) {
+        for n in 0..7 {
+            server.world.tag(&format!("tag {n}")).await;
+        }
+        let all: Vec<String> = (0..7).map(|n| format!("tag-{n}")).collect();
+        let page = "totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } \
+                    nodes { slug } edges { cursor node { slug } }";
+
+        let forwards = format!("query($after: String) {{ tags(first: 3, after: $after) {{ {page} }} }}");
+        let (mut seen, mut pages, mut after) = (Vec::new(), Vec::new(), Value::Null);
+        loop {
+            let data = server.data(&NOBODY, &forwards, json!({ "after": after })).await;
+            let tags = &data["tags"];
+            check_page(tags);
+            assert_eq!(tags["totalCount"], 7);
+            assert_eq!(tags["pageInfo"]["hasPreviousPage"], !after.is_null());
+            seen.extend(slugs(tags));
+            pages.push(slugs(tags).len());
+            if tags["pageInfo"]["hasNextPage"] == false { break; }
+            after = tags["pageInfo"]["endCursor"].clone();
+        }
+        assert_eq!((seen, pages), (all.clone(), vec![3, 3, 1]));
+
+        let backwards = format!("query($before: String) {{ tags(last: 3, before: $before) {{ {page} }} }}");
+        let (mut seen, mut pages, mut before) = (Vec::new(), Vec::new(), Value::Null);
+        loop {
+            let data = server.data(&NOBODY, &backwards, json!({ "before": before })).await;
+            let tags = &data["tags"];
+            check_page(tags);
+            assert_eq!(tags["pageInfo"]["hasNextPage"], !before.is_null());
+            let mut rows = slugs(tags);
+            pages.push(rows.len());
+            rows.extend(seen);
+            seen = rows;
+            if tags["pageInfo"]["hasPreviousPage"] == false { break; }
+            before = tags["pageInfo"]["startCursor"].clone();
+        }
+        assert_eq!((seen, pages), (all.clone(), vec![3, 3, 1]));
+
+        // A row that comes in before the cursor shifts nothing.
+        let first = server.data(&NOBODY, &forwards, json!({})).await;
+        server.world.tag("a new one").await;
+        let after = &first["tags"]["pageInfo"]["endCursor"];
+        let second = server.data(&NOBODY, &forwards, json!({ "after": after })).await;
+        assert_eq!(slugs(&second["tags"]), all[3..6]);
+
+        // Other orders, and a page of none.
+        let query = "{ tags(first: 2, orderBy: { field: SLUG, direction: DESC }) { nodes { slug } }
+                       none: tags(first: 0) { totalCount nodes { slug } pageInfo { hasNextPage startCursor } } }";
+        let data = server.data(&NOBODY, query, json!({})).await;
+        assert_eq!(slugs(&data["tags"]), ["tag-6", "tag-5"]);
+        let none = json!({ "totalCount": 8, "nodes": [],
+            "pageInfo": { "hasNextPage": true, "startCursor": null } });
+        assert_eq!(data["none"], none);
+        let query = "{ tags(last: 2, orderBy: { field: CREATED_AT, direction: ASC }) { nodes { slug } } }";
+        let data = server.data(&NOBODY, query, json!({})).await;
+        assert_eq!(slugs(&data["tags"]), ["tag-6", "a-new-one"]);
+    }
+}
+
+#[track_caller]
+fn check_page(page: &Value) {
+    let edges = page["edges"].as_array().expect("a page has edges");
+    let nodes: Vec<&Value> = edges.iter().map(|edge| &edge["node"]).collect();
+    assert_eq!(json!(nodes), page["nodes"]);
+    let end = |edge: Option<&Value>| edge.map_or(Value::Null, |edge| edge["cursor"].clone());
+    assert_eq!(page["pageInfo"]["startCursor"], end(edges.first()));
+    assert_eq!(page["pageInfo"]["endCursor"], end(edges.last()));
+}
+
+fn slugs(page: &Value) -> Vec<String> {
+    let nodes = page["nodes"].as_array().expect("a page has nodes");
+    let slug = |node: &Value| node["slug"].as_str().unwrap_or_default().to_owned();
+    nodes.iter().map(slug).collect()
+}
+
+/// Runs a mutation that must be accepted. Returns the record.
+async fn done(server: &Server, who: &As, name: &str, input: Value, selection: &str) -> Value {
+    let mut payload = server.mutate(who, name, input, selection).await;
+    accepted(&payload);
+    let record = selection.split_whitespace().next().expect("a selection");
+    payload[record].take()
+}
+
+fn at(record: &Value, version: i32) -> Value {
+    json!({ "id": record["id"], "expectedVersion": version })
+}
+
+/// Deletes, restores, deletes and purges a record, which is at this version.
+async fn remove(server: &Server, who: &As, noun: &str, field: &str, id: &Value, version: i32) {
+    let selection = format!("{field} {{ id version deletedAt }}");
+    let input = |version: i32| json!({ "id": id, "expectedVersion": version });
+    let run = async |verb: &str, version: i32| {
+        let name = format!("{verb}{noun}");
+        done(server, who, &name, input(version), &selection).await
+    };
+    let node = async || {
+        let query = "query($id: ID!) { node(id: $id) { id } }";
+        server.data(who, query, json!({ "id": id })).await["node"].take()
+    };
+
+    let stale = server
+        .mutate(
+            who,
+            &format!("delete{noun}"),
+            input(version + 1),
+            &selection,
+        )
+        .await;
+    assert_eq!(refused(&stale), "VersionConflict");
+    let deleted = run("delete", version).await;
+    assert_eq!(deleted["version"], version + 1);
+    assert!(deleted["deletedAt"].is_string());
+    assert_eq!(node().await, Value::Null);
+    let again = server
+        .mutate(
+            who,
+            &format!("delete{noun}"),
+            input(version + 1),
+            &selection,
+        )
+        .await;
+    assert_eq!(refused(&again), "NotFound");
+
+    let restored = run("restore", version + 1).await;
+    assert_eq!(
+        restored,
+        json!({ "id": id, "version": version + 2, "deletedAt": null })
+    );
+    assert_eq!(node().await["id"], *id);
+    let live = server
+        .mutate(who, &format!("purge{noun}"), input(version + 2), &selection)
+        .await;
+    assert_eq!(refused(&live), "ValidationFailed");
+
+    run("delete", version + 2).await;
+    let purged = run("purge", version + 3).await;
+    assert_eq!(purged["id"], *id);
+    let gone = server
+        .mutate(
+            who,
+            &format!("restore{noun}"),
+            input(version + 3),
+            &selection,
+        )
+        .await;
+    assert_eq!(refused(&gone), "NotFound");
+}
+
+async fn categories(server: &Server, admin: &As) {
+    let fields = "category { id version name slug parent { slug } createdAt updatedAt deletedAt }";
+    let top = json!({ "name": "Über uns" });
+    let top = done(server, admin, "createCategory", top, fields).await;
+    assert_eq!(top["slug"], "über-uns");
+    assert_eq!(
+        (&top["version"], &top["parent"], &top["deletedAt"]),
+        (&json!(0), &Value::Null, &Value::Null)
+    );
+    let below = json!({ "name": "Crew", "slug": "Crew", "parentId": top["id"] });
+    let below = done(server, admin, "createCategory", below, fields).await;
+    assert_eq!(
+        (&below["slug"], &below["parent"]["slug"]),
+        (&json!("crew"), &json!("über-uns"))
+    );
+
+    let input =
+        json!({ "id": below["id"], "expectedVersion": 0, "name": "The crew", "slug": "the-crew" });
+    let changed = done(server, admin, "updateCategory", input, fields).await;
+    assert_eq!(changed["name"], "The crew");
+    assert_eq!(
+        (&changed["slug"], &changed["version"]),
+        (&json!("the-crew"), &json!(1))
+    );
+    assert_eq!(changed["parent"]["slug"], "über-uns");
+
+    let query = "query($id: ID!) { byId: category(id: $id) { id }
+        bySlug: category(slug: \"ÜBER-Uns\") { id children { totalCount nodes { slug parent { id } } edges { cursor } pageInfo { hasNextPage } } }
+        none: category(slug: \"uber-uns\") { id }
+        categories(orderBy: { field: SLUG, direction: ASC }) { totalCount nodes { slug } } }";
+    let data = server
+        .data(&NOBODY, query, json!({ "id": top["id"] }))
+        .await;
+    assert_eq!(data["byId"]["id"], top["id"]);
+    assert_eq!(data["bySlug"]["id"], top["id"]);
+    assert_eq!(data["none"], Value::Null);
+    let children = &data["bySlug"]["children"];
+    assert_eq!(
+        (&children["totalCount"], slugs(children)),
+        (&json!(1), vec!["the-crew".to_owned()])
+    );
+    assert_eq!(children["nodes"][0]["parent"]["id"], top["id"]);
+    assert_eq!(slugs(&data["categories"]), ["the-crew", "über-uns"]);
+
+    // A cycle is refused.
+    let input = json!({ "id": top["id"], "expectedVersion": 0, "parentId": below["id"] });
+    let cycle = server.mutate(admin, "updateCategory", input, fields).await;
+    assert_eq!(refused(&cycle), "ValidationFailed");
+    remove(server, admin, "Category", "category", &below["id"], 1).await;
+}
+
+async fn tags(server: &Server, admin: &As) {
+    let fields = "tag { id version name slug }";
+    let tag = done(server, admin, "createTag", json!({ "name": "Été" }), fields).await;
+    assert_eq!(tag["slug"], "été");
+    let input = json!({ "name": "another", "slug": "ÉTÉ" });
+    let taken = server.mutate(admin, "createTag", input, fields).await;
+    assert_eq!(refused(&taken), "AlreadyExists");
+    assert_eq!(taken["errors"][0]["path"], json!(["input", "slug"]));
+    let input = json!({ "name": "ete" });
+    let accent = done(server, admin, "createTag", input, fields).await;
+    assert_eq!(accent["slug"], "ete");
+
+    let input = json!({ "id": tag["id"], "expectedVersion": 0, "name": "Summer" });
+    let changed = done(server, admin, "updateTag", input, fields).await;
+    assert_eq!(
+        (&changed["name"], &changed["slug"], &changed["version"]),
+        (&json!("Summer"), &json!("été"), &json!(1))
+    );
+
+    let query =
+        "query($id: ID!) { byId: tag(id: $id) { name } bySlug: tag(slug: \"  ÉTÉ \") { name }
+        tags { totalCount nodes { slug } } }";
+    let data = server
+        .data(&NOBODY, query, json!({ "id": tag["id"] }))
+        .await;
+    assert_eq!(
+        (&data["byId"]["name"], &data["bySlug"]["name"]),
+        (&json!("Summer"), &json!("Summer"))
+    );
+    assert_eq!(slugs(&data["tags"]), ["ete", "été"]);
+
+    remove(server, admin, "Tag", "tag", &tag["id"], 1).await;
+}
+
+async fn users_and_profiles(server: &Server, admin: &As) {
+    let fields = "user { id version name email role isActive profile { id } posts { totalCount } }";
+    let input = json!({ "email": "Grace@Test.Invalid", "name": "Grace", "password": PASSWORD });
+    let user = done(server, admin, "createUser", input, fields).await;
+    assert_eq!(
+        (&user["email"], &user["role"]),
+        (&json!("Grace@Test.Invalid"), &json!("USER"))
+    );
+    assert_eq!(
+        (&user["isActive"], &user["profile"]),
+        (&json!(true), &Value::Null)
+    );
+    let input = json!({ "email": "grace@TEST.invalid", "name": "Other" });
+    let taken = server.mutate(admin, "createUser", input, fields).await;
+    assert_eq!(refused(&taken), "AlreadyExists");
+    assert_eq!(taken["errors"][0]["path"], json!(["input", "email"]));
+
+    let input =
+        json!({ "id": user["id"], "expectedVersion": 0, "role": "MODERATOR", "name": "Grace H." });
+    let changed = done(server, admin, "updateUser", input, fields).await;
+    assert_eq!(
+        (&changed["role"], &changed["name"], &changed["version"]),
+        (&json!("MODERATOR"), &json!("Grace H."), &json!(1))
+    );
+
+    let fields = "profile { id version bio avatarUrl metadata user { name } }";
+    let metadata = json!({ "theme": "dark", "sizes": [1, 2.5, null, { "deep": true }] });
+    let input = json!({ "userId": user["id"], "bio": "Admiral", "avatarUrl": "https://test.invalid/g.png", "metadata": metadata });
+    let profile = done(server, admin, "createProfile", input.clone(), fields).await;
+    assert_eq!(
+        (&profile["bio"], &profile["metadata"]),
+        (&json!("Admiral"), &metadata)
+    );
+    assert_eq!(profile["user"]["name"], "Grace H.");
+    let second = server.mutate(admin, "createProfile", input, fields).await;
+    assert_eq!(refused(&second), "AlreadyExists");
+    assert_eq!(second["errors"][0]["path"], json!(["input", "userId"]));
+    let input = json!({ "id": profile["id"], "expectedVersion": 0, "bio": "Rear admiral" });
+    let changed = done(server, admin, "updateProfile", input, fields).await;
+    assert_eq!(
+        (&changed["bio"], &changed["metadata"]),
+        (&json!("Rear admiral"), &metadata)
+    );
+
+    let query = "query($id: ID!) { user(id: $id) { name profile { bio } }
+        users(orderBy: { field: NAME, direction: DESC }) { totalCount nodes { name } } }";
+    let data = server
+        .data(&NOBODY, query, json!({ "id": user["id"] }))
+        .await;
+    assert_eq!(
+        data["user"],
+        json!({ "name": "Grace H.", "profile": { "bio": "Rear admiral" } })
+    );
+    assert_eq!(
+        data["users"],
+        json!({ "totalCount": 2, "nodes": [{ "name": "Grace H." }, { "name": "admin" }] })
+    );
+
+    remove(server, admin, "Profile", "profile", &profile["id"], 1).await;
+    let input = json!({ "email": "short@test.invalid", "name": "Short" });
+    let short = done(server, admin, "createUser", input, "user { id }").await;
+    remove(server, admin, "User", "user", &short["id"], 0).await;
+}
+
+async fn sessions(server: &Server) {
+    let viewer = "{ viewer { role user { name email } } }";
+    let nobody = server.data(&NOBODY, viewer, json!({})).await;
+    assert_eq!(nobody["viewer"], json!({ "role": null, "user": null }));
+
+    let input = json!({ "email": "GRACE@test.invalid", "password": PASSWORD });
+    let login = server
+        .mutate(
+            &NOBODY,
+            "login",
+            input,
+            "token expiresAt viewer { role user { name } }",
+        )
+        .await;
+    accepted(&login);
+    assert_eq!(
+        login["viewer"],
+        json!({ "role": "MODERATOR", "user": { "name": "Grace H." } })
+    );
+    let expires = login["expiresAt"].as_str().expect("a time");
+    let expires: chrono::DateTime<chrono::Utc> = expires.parse().expect("a time in ISO 8601");
+    assert!(expires > chrono::Utc::now() + chrono::Duration::days(13));
+    let grace = As(login["token"].as_str().map(str::to_owned));
+    let seen = server.data(&grace, viewer, json!({})).await;
+    assert_eq!(
+        seen["viewer"]["user"],
+        json!({ "name": "Grace H.", "email": "Grace@Test.Invalid" })
+    );
+
+    for (email, password) in [
+        ("grace@test.invalid", "wrong"),
+        ("nobody@test.invalid", PASSWORD),
+    ] {
+        let input = json!({ "email": email, "password": password });
+        let wrong = server.mutate(&NOBODY, "login", input, "token").await;
+        assert_eq!(refused(&wrong), "ValidationFailed");
+        assert_eq!(
+            wrong["errors"][0]["message"],
+            "The e-mail address or the password is wrong."
+        );
+        assert_eq!(wrong["token"], Value::Null);
+    }
+
+    let logout = "mutation { logout { errors { __typename message path } } }";
+    accepted(&server.data(&grace, logout, json!({})).await["logout"]);
+    assert_eq!(
+        server.code(&grace, viewer, json!({})).await,
+        "UNAUTHENTICATED"
+    );
+    let nobody = server.data(&NOBODY, logout, json!({})).await;
+    assert_eq!(refused(&nobody["logout"]), "Forbidden");
+}
+
+async fn posts(server: &Server, admin: &As) {
+    let (_, ada) = server.log_in("ada", Role::User).await;
+    let (_, bob) = server.log_in("bob", Role::User).await;
+    let (one, two) = (server.world.tag("one").await, server.world.tag("two").await);
+    let harbour = server.world.category("Harbour", None).await;
+    let (one, two) = (
+        server.id_of(&ada, "tag", &one.slug).await,
+        server.id_of(&ada, "tag", &two.slug).await,
+    );
+    let harbour = server.id_of(&ada, "category", &harbour.slug).await;
+    let bobs_id = server
+        .data(&bob, "{ viewer { user { id } } }", json!({}))
+        .await;
+    let bobs_id = &bobs_id["viewer"]["user"]["id"];
+
+    let fields = "post { id version title slug content published publishedAt author { name } \
+        coAuthors { name } category { slug } tags { slug } }";
+    let input = json!({ "title": "Sea Trials", "content": "# Text\r\n", "categoryId": harbour, "tagIds": [two, one] });
+    let post = done(server, &ada, "createPost", input, fields).await;
+    let made = json!({ "id": post["id"], "version": 0, "title": "Sea Trials", "slug": "sea-trials",
+        "content": "# Text\r\n", "published": false, "publishedAt": null, "author": { "name": "ada" },
+        "coAuthors": [], "category": { "slug": "harbour" }, "tags": [{ "slug": "two" }, { "slug": "one" }] });
+    assert_eq!(post, made);
+    // The title's slug is taken: the next one gets a number; a slug that is asked for does not.
+    let input = json!({ "title": "Sea trials!", "content": "" });
+    let other = done(server, &ada, "createPost", input, fields).await;
+    assert_eq!(other["slug"], "sea-trials-2");
+    let input = json!({ "title": "Third", "content": "", "slug": "SEA-trials" });
+    let taken = server.mutate(&ada, "createPost", input, fields).await;
+    assert_eq!(refused(&taken), "AlreadyExists");
+
+    let input =
+        json!({ "id": post["id"], "expectedVersion": 0, "title": "Trials", "content": "new" });
+    let changed = done(server, &ada, "updatePost", input, fields).await;
+    assert_eq!(
+        (&changed["title"], &changed["content"], &changed["version"]),
+        (&json!("Trials"), &json!("new"), &json!(1))
+    );
+    assert_eq!(changed["slug"], "sea-trials");
+
+    let published = done(server, &ada, "publishPost", at(&post, 1), fields).await;
+    assert_eq!(
+        (&published["published"], &published["version"]),
+        (&json!(true), &json!(2))
+    );
+    assert!(published["publishedAt"].is_string());
+    let draft = done(server, &ada, "unpublishPost", at(&post, 2), fields).await;
+    assert_eq!(
+        (&draft["published"], &draft["publishedAt"]),
+        (&json!(false), &published["publishedAt"])
+    );
+    let again = done(server, &ada, "publishPost", at(&post, 3), fields).await;
+    assert_eq!(
+        (&again["version"], &again["publishedAt"]),
+        (&json!(4), &published["publishedAt"])
+    );
+
+    let input = json!({ "id": post["id"], "expectedVersion": 4, "tagIds": [one] });
+    let tagged = done(server, &ada, "setPostTags", input, fields).await;
+    assert_eq!(
+        (&tagged["tags"], &tagged["version"]),
+        (&json!([{ "slug": "one" }]), &json!(5))
+    );
+    let input = json!({ "id": post["id"], "expectedVersion": 5, "userIds": [bobs_id] });
+    let shared = done(server, &ada, "setPostCoAuthors", input, fields).await;
+    assert_eq!(
+        (&shared["coAuthors"], &shared["version"]),
+        (&json!([{ "name": "bob" }]), &json!(6))
+    );
+
+    let query = "query($id: ID!) { byId: post(id: $id) { slug } bySlug: post(slug: \"SEA-TRIALS\") { title }
+        posts { totalCount nodes { slug tags { slug } coAuthors { name } author { posts { totalCount nodes { slug } } } } }
+        drafts: posts(filter: { published: false }, orderBy: { field: CREATED_AT, direction: ASC }) { nodes { slug } }
+        tag(slug: \"one\") { posts { totalCount nodes { slug } edges { cursor } pageInfo { hasNextPage } } }
+        two: tag(slug: \"two\") { posts { totalCount nodes { slug } } }
+        category(slug: \"harbour\") { posts { totalCount nodes { slug } } } }";
+    let data = server.data(&ada, query, json!({ "id": post["id"] })).await;
+    assert_eq!(
+        (&data["byId"]["slug"], &data["bySlug"]["title"]),
+        (&json!("sea-trials"), &json!("Trials"))
+    );
+    assert_eq!(
+        (
+            &data["posts"]["totalCount"],
+            &data["tag"]["posts"]["totalCount"]
+        ),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(slugs(&data["drafts"]), ["sea-trials-2"]);
+    assert_eq!(slugs(&data["tag"]["posts"]), ["sea-trials"]);
+    assert_eq!(
+        data["two"]["posts"],
+        json!({ "totalCount": 0, "nodes": [] })
+    );
+    assert_eq!(slugs(&data["category"]["posts"]), ["sea-trials"]);
+    assert_eq!(
+        data["posts"]["nodes"][0]["author"]["posts"]["totalCount"],
+        2
+    );
+    // Everybody else sees the published one.
+    let data = server
+        .data(
+            &NOBODY,
+            "{ posts { totalCount nodes { slug } } }",
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        data["posts"],
+        json!({ "totalCount": 1, "nodes": [{ "slug": "sea-trials" }] })
+    );
+
+    remove(server, admin, "Post", "post", &other["id"], 0).await;
+    let input = json!({ "id": post["id"], "expectedVersion": 6 });
+    done(server, &ada, "deletePost", input, "post { id }").await;
+    // What is deleted is seen by its author beyond LIVE alone, and its slug is free again.
+    let query = "{ live: post(slug: \"sea-trials\") { id }
+        with: post(slug: \"sea-trials\", scope: WITH_DELETED) { deletedAt content }
+        only: posts(scope: ONLY_DELETED) { totalCount nodes { slug } }
+        all: posts(scope: WITH_DELETED) { totalCount }
+        mine: viewer { user { posts(scope: ONLY_DELETED) { nodes { slug } } } } }";
+    let data = server.data(&ada, query, json!({})).await;
+    assert_eq!(data["live"], Value::Null);
+    assert!(data["with"]["deletedAt"].is_string());
+    assert_eq!(data["with"]["content"], "new");
+    assert_eq!(
+        data["only"],
+        json!({ "totalCount": 1, "nodes": [{ "slug": "sea-trials" }] })
+    );
+    assert_eq!(data["all"]["totalCount"], 1);
+    assert_eq!(slugs(&data["mine"]["user"]["posts"]), ["sea-trials"]);
+    let input = json!({ "title": "Newcomer", "content": "", "slug": "sea-trials" });
+    let newcomer = done(server, &ada, "createPost", input, "post { id }").await;
+    let taken = server
+        .mutate(&ada, "restorePost", at(&post, 7), "post { id }")
+        .await;
+    assert_eq!(refused(&taken), "AlreadyExists");
+    done(server, &ada, "deletePost", at(&newcomer, 0), "post { id }").await;
+    let back = done(server, &ada, "restorePost", at(&post, 7), fields).await;
+    assert_eq!(
+        (&back["tags"], &back["coAuthors"]),
+        (&json!([{ "slug": "one" }]), &json!([{ "name": "bob" }]))
+    );
+}
+
+async fn records_by_id(server: &Server, admin: &As) {
+    let post = server.id_of(admin, "post", "sea-trials").await;
+    let tag = server.id_of(admin, "tag", "one").await;
+    let category = server.id_of(admin, "category", "harbour").await;
+    let viewer = server
+        .data(admin, "{ viewer { user { id } } }", json!({}))
+        .await;
+    let user = &viewer["viewer"]["user"]["id"];
+    let input = json!({ "userId": user, "bio": "me" });
+    let profile = done(server, admin, "createProfile", input, "profile { id }").await;
+    let profile = &profile["id"];
+    let unknown = "tag_00000000000000000000000001";
+
+    let ids = json!([tag, post, unknown, user, tag, category, profile, post]);
+    let query = "query($ids: [ID!]!, $id: ID!) { nodes(ids: $ids) { __typename id
+        ... on Post { title } ... on Tag { name } ... on User { name } ... on Category { name } ... on Profile { bio }
+        ... on Record { version createdAt updatedAt deletedAt } } node(id: $id) { __typename id } }";
+    let data = server
+        .data(admin, query, json!({ "ids": ids, "id": profile }))
+        .await;
+    let nodes = data["nodes"].as_array().expect("nodes");
+    let types: Vec<&str> = nodes
+        .iter()
+        .map(|n| n["__typename"].as_str().unwrap_or("none"))
+        .collect();
+    assert_eq!(
+        types,
+        [
+            "Tag", "Post", "none", "User", "Tag", "Category", "Profile", "Post"
+        ]
+    );
+    for (node, id) in nodes.iter().zip(ids.as_array().expect("ids")) {
+        assert!(
+            node.is_null() || (node["id"] == *id && node["createdAt"].is_string()),
+            "{node}"
+        );
+    }
+    assert_eq!(nodes[6]["bio"], "me");
+    assert_eq!(
+        data["node"],
+        json!({ "__typename": "Profile", "id": profile })
+    );
+    let none = server
+        .data(admin, "{ nodes(ids: []) { id } }", json!({}))
+        .await;
+    assert_eq!(none["nodes"], json!([]));
+}
+
+async fn deletions(server: &Server, admin: &As) {
+    let (user, cleo) = server.log_in("cleo", Role::User).await;
+    server.world.post(&user, "Log book").await;
+    let me = server
+        .data(&cleo, "{ viewer { user { id } } }", json!({}))
+        .await;
+    let me = &me["viewer"]["user"]["id"];
+    let input = json!({ "userId": me });
+    done(server, &cleo, "createProfile", input, "profile { id }").await;
+    let input = json!({ "id": me, "expectedVersion": 0 });
+    done(server, admin, "deleteUser", input, "user { id }").await;
+
+    let query = "{ deletions(first: 1) { totalCount pageInfo { hasNextPage } edges { cursor } nodes {
+        id deletedAt deletedBy { name } root { id __typename ... on User { name } } rowCount purgeableAt restoredAt purgedAt } } }";
+    let data = server.data(admin, query, json!({})).await;
+    let newest = &data["deletions"]["nodes"][0];
+    assert!(
+        newest["id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("deletion_"))
+    );
+    assert_eq!(
+        newest["root"],
+        json!({ "id": me, "__typename": "User", "name": "cleo" })
+    );
+    assert_eq!(
+        (&newest["rowCount"], &newest["deletedBy"]["name"]),
+        (&json!(3), &json!("admin"))
+    );
+    assert_eq!(newest["purgeableAt"], newest["deletedAt"]);
+    assert_eq!(
+        (&newest["restoredAt"], &newest["purgedAt"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(data["deletions"]["pageInfo"]["hasNextPage"], true);
+
+    let input = json!({ "id": me, "expectedVersion": 1 });
+    done(server, admin, "restoreUser", input, "user { id }").await;
+    let data = server.data(admin, query, json!({})).await;
+    let newest = &data["deletions"]["nodes"][0];
+    assert!(newest["restoredAt"].is_string());
+    assert_eq!(newest["purgeableAt"], Value::Null);
+    // Others see their own alone.
+    let nobodys = server
+        .data(
+            &NOBODY,
+            "{ deletions { totalCount nodes { id } } }",
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        nobodys["deletions"],
+        json!({ "totalCount": 0, "nodes": [] })
+    );
+}
