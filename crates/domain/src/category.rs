@@ -97,7 +97,7 @@ pub async fn by_slug(
 ///
 /// # Errors
 ///
-/// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
+/// [`Error::BadPage`] if the arguments do not fit.
 pub async fn page(
     read: &Read,
     viewer: &Viewer,
@@ -127,7 +127,7 @@ pub async fn count(read: &Read, viewer: &Viewer, scope: Scope) -> Result<u64> {
 ///
 /// # Errors
 ///
-/// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
+/// [`Error::BadPage`] if the arguments do not fit.
 pub async fn pages_below(
     read: &Read,
     viewer: &Viewer,
@@ -165,7 +165,7 @@ pub async fn counts_below(
 ///
 /// # Errors
 ///
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if a live category has the slug.
+/// [`Error::AlreadyExists`] if a live category has the slug.
 pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateCategory) -> Result<Category> {
     require(viewer, Subject::Category, Act::Create, Relation::NONE)?;
     let mut check = Check::new();
@@ -228,8 +228,8 @@ async fn refuse_cycle(tx: &mut Tx, id: Option<CategoryId>, parent: CategoryId) -
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists).
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::AlreadyExists`].
 pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateCategory) -> Result<Category> {
     let locked = lock(tx, visible(viewer, Scope::Live), command.id).await?;
     require(viewer, Subject::Category, Act::Change, Relation::NONE)?;
@@ -260,8 +260,8 @@ pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateCategory) -> Re
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::StillReferenced`](crate::Error::StillReferenced) by a live post.
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::StillReferenced`] by a live post.
 pub async fn delete(
     tx: &mut Tx,
     viewer: &Viewer,
@@ -277,8 +277,8 @@ pub async fn delete(
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if its slug was taken meanwhile.
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::AlreadyExists`] if its slug was taken meanwhile.
 pub async fn restore(
     tx: &mut Tx,
     viewer: &Viewer,
@@ -294,8 +294,8 @@ pub async fn restore(
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::Invalid`](crate::Error::Invalid) before the retention time is over.
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::Invalid`] before the retention time is over.
 pub async fn purge(
     tx: &mut Tx,
     viewer: &Viewer,

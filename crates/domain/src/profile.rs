@@ -105,7 +105,7 @@ pub async fn of_users(read: &Read, users: &[Uuid]) -> Result<HashMap<Uuid, Profi
 ///
 /// # Errors
 ///
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if the user has one.
+/// [`Error::AlreadyExists`] if the user has one.
 pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateProfile) -> Result<Profile> {
     require(
         viewer,
@@ -136,8 +136,8 @@ pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateProfile) -> Res
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Forbidden`](crate::Error::Forbidden),
-/// or [`Error::Conflict`](crate::Error::Conflict).
+/// [`Error::NotFound`], [`Error::Forbidden`],
+/// or [`Error::Conflict`].
 pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateProfile) -> Result<Profile> {
     let locked = lock(tx, visible(viewer, Scope::Live), command.id).await?;
     require(
@@ -171,8 +171,8 @@ pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateProfile) -> Res
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Forbidden`](crate::Error::Forbidden),
-/// or [`Error::Conflict`](crate::Error::Conflict).
+/// [`Error::NotFound`], [`Error::Forbidden`],
+/// or [`Error::Conflict`].
 pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: ProfileId, seen: Version) -> Result<Profile> {
     let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
     require(
@@ -188,8 +188,8 @@ pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: ProfileId, seen: Version) 
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if the user has another one by now.
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::AlreadyExists`] if the user has another one by now.
 pub async fn restore(
     tx: &mut Tx,
     viewer: &Viewer,
@@ -210,8 +210,8 @@ pub async fn restore(
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::Invalid`](crate::Error::Invalid) before the retention time is over.
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::Invalid`] before the retention time is over.
 pub async fn purge(
     tx: &mut Tx,
     viewer: &Viewer,

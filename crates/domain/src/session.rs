@@ -12,7 +12,7 @@ use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::ExprTrait};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    Error, Request, Result, Store, Viewer,
+    Error, Request, Result, Scope, Store, Viewer,
     policy::{Act, Relation, Subject, require},
     text::{Check, lookup_key},
     user::User,
@@ -177,9 +177,9 @@ pub async fn logout(store: &Store, request: &Request, token: &str) -> Result<()>
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] if the password is too short or too long, or if the current one is wrong
-/// or missing: who changes their own must know it. [`Error::Forbidden`] for anybody else's,
-/// unless the viewer is an administrator.
+/// [`Error::NotFound`] if there is no such user; [`Error::Forbidden`] if the viewer is neither
+/// they nor an administrator; [`Error::Invalid`] if the password is too short or too long, or if
+/// the current one is wrong or missing: who changes their own must know it.
 pub async fn new_password(
     store: &Store,
     viewer: &Viewer,
@@ -188,6 +188,10 @@ pub async fn new_password(
     current: Option<String>,
 ) -> Result<String> {
     let own = viewer.user_id() == Some(id);
+    let seen = crate::user::by_ids(&store.read(), viewer, Scope::Live, &[id.into()]).await?;
+    if seen.is_empty() {
+        return Err(Error::not_found());
+    }
     require(viewer, Subject::User, Act::Change, Relation::owner(own))?;
     let mut check = Check::new();
     check.password("password", &password);
