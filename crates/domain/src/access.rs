@@ -41,21 +41,21 @@ pub(crate) async fn lock<E: Record>(
 }
 
 /// The deleted row that a restoration or a purge names, locked. `visible` makes the rows that
-/// the viewer sees in a scope.
+/// the viewer sees in a scope, and `allowed` refuses who may not do it to a row.
 pub(crate) async fn lock_deleted<E: Record>(
     tx: &mut Tx,
     visible: impl Fn(Scope) -> Rows<E>,
     id: impl Into<Uuid>,
+    allowed: impl Fn(&E::Model) -> Result<()>,
 ) -> Result<Locked<E>> {
     let id: Uuid = id.into();
-    let deleted = visible(Scope::OnlyDeleted)
-        .filter(E::ID.eq(id))
-        .lock(tx)
-        .await?;
-    if let Some(deleted) = deleted {
+    let this = |scope| visible(scope).filter(E::ID.eq(id));
+    if let Some(deleted) = this(Scope::OnlyDeleted).lock(tx).await? {
+        allowed(&deleted)?;
         return Ok(deleted);
     }
-    if visible(Scope::Live).filter(E::ID.eq(id)).exists(tx).await? {
+    if let Some(live) = this(Scope::Live).one(tx).await? {
+        allowed(&live)?;
         return Err(Error::invalid("id", "It is not deleted."));
     }
     Err(Error::not_found())

@@ -285,8 +285,11 @@ pub async fn restore(
     id: CategoryId,
     seen: Version,
 ) -> Result<Category> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(viewer, Subject::Category, Act::Restore, Relation::NONE)?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |_| {
+        require(viewer, Subject::Category, Act::Restore, Relation::NONE)
+    })
+    .await?;
     Ok(locked.restore(tx, seen).await?)
 }
 
@@ -303,7 +306,10 @@ pub async fn purge(
     seen: Version,
     retention: Retention,
 ) -> Result<Category> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(viewer, Subject::Category, Act::Purge, Relation::NONE)?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |_| {
+        require(viewer, Subject::Category, Act::Purge, Relation::NONE)
+    })
+    .await?;
     Ok(locked.purge(tx, seen, retention).await?)
 }

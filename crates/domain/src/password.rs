@@ -99,3 +99,23 @@ fn hash(password: &str) -> Result<String> {
         .map(|hash| hash.to_string())
         .map_err(|e| Error::Internal(format!("hashing a password failed: {e}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_leaves_does_not_free_the_place_of_its_thread() {
+        let passwords = Passwords::new();
+        let left = passwords.hash("somebody's password".into());
+        let left = tokio::time::timeout(Duration::from_millis(1), left).await;
+        assert!(left.is_err(), "a hash takes longer than a millisecond");
+        assert_eq!(passwords.places.available_permits(), AT_ONCE - 1);
+        let all = u32::try_from(AT_ONCE).expect("a small number");
+        let freed = passwords.places.acquire_many(all);
+        let freed = tokio::time::timeout(Duration::from_secs(30), freed).await;
+        assert!(freed.is_ok(), "the thread gives its place back");
+    }
+}

@@ -486,9 +486,12 @@ pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: PostId, seen: Version) -> 
 /// [`Error::NotFound`], [`Error::Conflict`], [`Error::AlreadyExists`] if its slug was taken
 /// meanwhile, or [`Error::Invalid`] if it went along with its author.
 pub async fn restore(tx: &mut Tx, viewer: &Viewer, id: PostId, seen: Version) -> Result<Post> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    let relation = relation(tx, viewer, &locked).await?;
-    require(viewer, Subject::Post, Act::Restore, relation)?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |post| {
+        let owner = viewer.user_id() == Some(post.author_id);
+        require(viewer, Subject::Post, Act::Restore, Relation::owner(owner))
+    })
+    .await?;
     Ok(locked.restore(tx, seen).await?)
 }
 
@@ -505,8 +508,12 @@ pub async fn purge(
     seen: Version,
     retention: Retention,
 ) -> Result<Post> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(viewer, Subject::Post, Act::Purge, Relation::NONE)?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |post| {
+        let owner = viewer.user_id() == Some(post.author_id);
+        require(viewer, Subject::Post, Act::Purge, Relation::owner(owner))
+    })
+    .await?;
     Ok(locked.purge(tx, seen, retention).await?)
 }
 

@@ -196,13 +196,16 @@ pub async fn restore(
     id: ProfileId,
     seen: Version,
 ) -> Result<Profile> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(
-        viewer,
-        Subject::Profile,
-        Act::Restore,
-        relation(viewer, locked.user_id),
-    )?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |profile| {
+        require(
+            viewer,
+            Subject::Profile,
+            Act::Restore,
+            relation(viewer, profile.user_id),
+        )
+    })
+    .await?;
     Ok(locked.restore(tx, seen).await?)
 }
 
@@ -219,13 +222,16 @@ pub async fn purge(
     seen: Version,
     retention: Retention,
 ) -> Result<Profile> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(
-        viewer,
-        Subject::Profile,
-        Act::Purge,
-        relation(viewer, locked.user_id),
-    )?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |profile| {
+        require(
+            viewer,
+            Subject::Profile,
+            Act::Purge,
+            relation(viewer, profile.user_id),
+        )
+    })
+    .await?;
     Ok(locked.purge(tx, seen, retention).await?)
 }
 

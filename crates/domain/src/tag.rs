@@ -190,8 +190,11 @@ pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: TagId, seen: Version) -> R
 /// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
 /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if its slug was taken meanwhile.
 pub async fn restore(tx: &mut Tx, viewer: &Viewer, id: TagId, seen: Version) -> Result<Tag> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(viewer, Subject::Tag, Act::Restore, Relation::NONE)?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |_| {
+        require(viewer, Subject::Tag, Act::Restore, Relation::NONE)
+    })
+    .await?;
     Ok(locked.restore(tx, seen).await?)
 }
 
@@ -208,7 +211,10 @@ pub async fn purge(
     seen: Version,
     retention: Retention,
 ) -> Result<Tag> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(viewer, Subject::Tag, Act::Purge, Relation::NONE)?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |_| {
+        require(viewer, Subject::Tag, Act::Purge, Relation::NONE)
+    })
+    .await?;
     Ok(locked.purge(tx, seen, retention).await?)
 }

@@ -267,8 +267,11 @@ pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: UserId, seen: Version) -> 
 /// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if the address, or the slug of one of
 /// the posts, was taken meanwhile.
 pub async fn restore(tx: &mut Tx, viewer: &Viewer, id: UserId, seen: Version) -> Result<User> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(viewer, Subject::User, Act::Restore, relation(viewer, id))?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |_| {
+        require(viewer, Subject::User, Act::Restore, relation(viewer, id))
+    })
+    .await?;
     Ok(locked.restore(tx, seen).await?)
 }
 
@@ -288,8 +291,11 @@ pub async fn purge(
     seen: Version,
     retention: Retention,
 ) -> Result<User> {
-    let locked = lock_deleted(tx, |scope| visible(viewer, scope), id).await?;
-    require(viewer, Subject::User, Act::Purge, relation(viewer, id))?;
+    let visible = |scope| visible(viewer, scope);
+    let locked = lock_deleted(tx, visible, id, |_| {
+        require(viewer, Subject::User, Act::Purge, relation(viewer, id))
+    })
+    .await?;
     Ok(locked.purge(tx, seen, retention).await?)
 }
 

@@ -5,14 +5,15 @@ use plimsoll_domain::{
     self as domain, AnyRecord, Scope, Version,
     category::{CategoryOrder, CreateCategory, UpdateCategory},
     deletion::RecordKind,
+    id::CategoryId,
     post::PostsOf,
 };
 
 use crate::{
     batch::{CategoryById, ChildrenPage, RecordById},
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
-    error::{ApiError, Result, payload},
-    id::decode,
+    error::{Result, payload},
+    id::{Named, decode, named},
     post::PostConnection,
     record::{patch, patch_as_is, read, record_fields, removal, write},
     scope,
@@ -120,25 +121,21 @@ impl CategoryQuery {
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
     ) -> Result<Option<Category>> {
-        let request = scope(ctx);
-        match (id, slug) {
-            (Some(id), None) => {
-                let id: domain::id::CategoryId = decode(&id, "id")?;
-                let key = RecordById(RecordKind::Category, which.into(), id.into());
-                match request.loader.load_one(key).await? {
+        let which = which.into();
+        match named::<CategoryId>(id, slug)? {
+            Named::Id(id) => {
+                let key = RecordById(RecordKind::Category, which, id.into());
+                match scope(ctx).loader.load_one(key).await? {
                     Some(AnyRecord::Category(found)) => Ok(Some(Category(found))),
                     _ => Ok(None),
                 }
             }
-            (None, Some(slug)) => {
-                let which = which.into();
+            Named::Slug(slug) => {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::category::by_slug(&read, &viewer, which, &slug).await
-                })
-                .await?;
-                Ok(found.map(Category))
+                });
+                Ok(found.await?.map(Category))
             }
-            _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
         }
     }
 

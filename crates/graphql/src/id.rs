@@ -61,6 +61,21 @@ pub(crate) fn decode_all<T: PublicId>(ids: &[ID], argument: &str) -> Result<Vec<
     ids.iter().map(|id| decode(id, argument)).collect()
 }
 
+/// How a read names a record.
+pub(crate) enum Named<T> {
+    Id(T),
+    Slug(String),
+}
+
+/// Reads the arguments of a read that takes an id or a slug.
+pub(crate) fn named<T: PublicId>(id: Option<ID>, slug: Option<String>) -> Result<Named<T>> {
+    match (id, slug) {
+        (Some(id), None) => Ok(Named::Id(decode(&id, "id")?)),
+        (None, Some(slug)) => Ok(Named::Slug(slug)),
+        _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
+    }
+}
+
 /// Reads an id of any record.
 pub(crate) fn decode_any(id: &ID, argument: &str) -> Result<(RecordKind, Uuid)> {
     let (prefix, uuid) = parse(id, argument)?;

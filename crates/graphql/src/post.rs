@@ -16,8 +16,8 @@ use crate::{
     },
     category::Category,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
-    error::{ApiError, Result, payload},
-    id::{decode, decode_all},
+    error::{Result, payload},
+    id::{Named, decode, decode_all, named},
     record::{heavy, patch, patch_as_is, read, record_fields, removal, write},
     scope,
     tag::Tag,
@@ -160,25 +160,21 @@ impl PostQuery {
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
     ) -> Result<Option<Post>> {
-        let request = scope(ctx);
-        match (id, slug) {
-            (Some(id), None) => {
-                let id: PostId = decode(&id, "id")?;
-                let key = RecordById(RecordKind::Post, which.into(), id.into());
-                match request.loader.load_one(key).await? {
-                    Some(AnyRecord::Post(post)) => Ok(Some(Post(post))),
+        let which = which.into();
+        match named::<PostId>(id, slug)? {
+            Named::Id(id) => {
+                let key = RecordById(RecordKind::Post, which, id.into());
+                match scope(ctx).loader.load_one(key).await? {
+                    Some(AnyRecord::Post(found)) => Ok(Some(Post(found))),
                     _ => Ok(None),
                 }
             }
-            (None, Some(slug)) => {
-                let which = which.into();
+            Named::Slug(slug) => {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::post::by_slug(&read, &viewer, which, &slug).await
-                })
-                .await?;
-                Ok(found.map(Post))
+                });
+                Ok(found.await?.map(Post))
             }
-            _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
         }
     }
 

@@ -4,6 +4,7 @@ use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use plimsoll_domain::{
     self as domain, AnyRecord, Scope, Version,
     deletion::RecordKind,
+    id::TagId,
     post::PostsOf,
     tag::{CreateTag, TagOrder, UpdateTag},
 };
@@ -11,8 +12,8 @@ use plimsoll_domain::{
 use crate::{
     batch::RecordById,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
-    error::{ApiError, Result, payload},
-    id::decode,
+    error::{Result, payload},
+    id::{Named, decode, named},
     post::PostConnection,
     record::{patch_as_is, read, record_fields, removal, write},
     scope,
@@ -92,25 +93,21 @@ impl TagQuery {
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
     ) -> Result<Option<Tag>> {
-        let request = scope(ctx);
-        match (id, slug) {
-            (Some(id), None) => {
-                let id: domain::id::TagId = decode(&id, "id")?;
-                let key = RecordById(RecordKind::Tag, which.into(), id.into());
-                match request.loader.load_one(key).await? {
-                    Some(AnyRecord::Tag(tag)) => Ok(Some(Tag(tag))),
+        let which = which.into();
+        match named::<TagId>(id, slug)? {
+            Named::Id(id) => {
+                let key = RecordById(RecordKind::Tag, which, id.into());
+                match scope(ctx).loader.load_one(key).await? {
+                    Some(AnyRecord::Tag(found)) => Ok(Some(Tag(found))),
                     _ => Ok(None),
                 }
             }
-            (None, Some(slug)) => {
-                let which = which.into();
+            Named::Slug(slug) => {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::tag::by_slug(&read, &viewer, which, &slug).await
-                })
-                .await?;
-                Ok(found.map(Tag))
+                });
+                Ok(found.await?.map(Tag))
             }
-            _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
         }
     }
 

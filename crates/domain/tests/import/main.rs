@@ -333,6 +333,43 @@ fn assert_reasons(found: &[(String, String)], expected: &[(&str, &str)]) {
 }
 
 on_every_engine! {
+    /// sqlx sends times to MariaDB as TIMESTAMP unless told otherwise, which ends in 2038.
+    async fn dates_of_a_thousand_years_ago_and_ahead_are_kept(world) {
+        let years = ["1000-01-01", "1965-06-07", "2024-02-29", "2045-08-09", "9999-12-31"];
+        let files: Vec<(String, String)> = years
+            .iter()
+            .map(|date| (format!("{date}.md"), format!("---\ntitle: D{date}\ndate: {date}\n---\n")))
+            .collect();
+        let files: Vec<(&str, &str)> =
+            files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let dir = folder(&files);
+        assert_eq!(import(&world, dir.path()).await.created, years.len());
+        // Page by page, so that each date is a cursor as well.
+        let mut seen = Vec::new();
+        let mut after = None;
+        loop {
+            let arguments =
+                plimsoll_domain::PageArguments { first: Some(1), after, ..Default::default() };
+            let order = (post::PostOrder::PublishedAt, plimsoll_domain::Direction::Ascending);
+            let page = post::page(
+                &world.store.read(),
+                &Viewer::Anonymous,
+                Scope::Live,
+                post::PostFilter::default(),
+                order,
+                &arguments,
+            )
+            .await
+            .expect("a page");
+            let Some((cursor, post)) = page.rows.into_iter().next() else { break };
+            let date = post.published_at.expect("it is published").format("%Y-%m-%d");
+            assert_eq!(post.title, format!("D{date}"));
+            seen.push(date.to_string());
+            after = Some(cursor);
+        }
+        assert_eq!(seen, years);
+    }
+
     async fn every_form_of_front_matter_comes_in(world) {
         let summary = import(&world, &fixtures()).await;
         assert_eq!((summary.files, summary.created), (29, 11));
