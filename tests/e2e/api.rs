@@ -354,13 +354,16 @@ async fn sessions(server: &Server) {
             &NOBODY,
             "login",
             input,
-            "token expiresAt viewer { role user { name } }",
+            "token expiresAt viewer { role user { name email } }",
         )
         .await;
     accepted(&login);
     assert_eq!(
         login["viewer"],
-        json!({ "role": "MODERATOR", "user": { "name": "Grace H." } })
+        json!({
+            "role": "MODERATOR",
+            "user": { "name": "Grace H.", "email": "Grace@Test.Invalid" },
+        })
     );
     let expires = login["expiresAt"].as_str().expect("a time");
     let expires: chrono::DateTime<chrono::Utc> = expires.parse().expect("a time in ISO 8601");

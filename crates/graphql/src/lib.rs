@@ -19,6 +19,8 @@ mod session;
 mod tag;
 mod user;
 
+use std::sync::OnceLock;
+
 use async_graphql::{
     EmptySubscription, MergedObject, Request, Response, SDLExportOptions, Schema,
     dataloader::DataLoader,
@@ -100,6 +102,7 @@ impl Api {
             loader: DataLoader::new(batch, spawner.clone(), batch::Immediately)
                 .max_batch_size(usize::MAX),
             spawner,
+            logged_in: OnceLock::new(),
         };
         let response = self.schema.execute(request.data(scope));
         error::finish(batch::drive(response, tasks).await)
@@ -138,11 +141,14 @@ pub(crate) struct RequestScope {
     pub(crate) caller: Caller,
     pub(crate) loader: DataLoader<batch::Batch>,
     pub(crate) spawner: batch::RequestSpawner,
+    /// Who logged in with this very request: a login's answer is shown to them.
+    pub(crate) logged_in: OnceLock<domain::Viewer>,
 }
 
 impl RequestScope {
     pub(crate) fn viewer(&self) -> domain::Viewer {
-        self.caller.request.viewer
+        let logged_in = self.logged_in.get().copied();
+        logged_in.unwrap_or(self.caller.request.viewer)
     }
 }
 

@@ -102,6 +102,12 @@ impl SessionMutation {
             input.password,
         )
         .await;
+        if let Ok(login) = &result {
+            let (id, role) = (login.user.id, login.user.role);
+            request
+                .logged_in
+                .get_or_init(|| domain::Viewer::User { id, role });
+        }
         let (login, errors) = outcome(result)?;
         Ok(Some(match login {
             None => LoginPayload {
