@@ -458,17 +458,23 @@ fn on_postgres_databases_of_killed_tests_are_removed_and_others_stay() {
     run(async {
         let young = empty_database(Engine::Postgres).await?;
         let server = server(Engine::Postgres).await?;
-        let old = old_name("plimsoll_test_");
-        let template = old_name("plimsoll_template_");
-        for name in [&old, &template] {
+        let make = async |name: &str| {
             let create = format!("CREATE DATABASE {name} TEMPLATE template0");
             run_at(Engine::Postgres, server, &create)
                 .await
                 .expect("made");
-        }
-        let mut used = postgres::connect(&with_database(server, &old))
-            .await
-            .expect("made");
+        };
+        let template = old_name("plimsoll_template_");
+        make(&template).await;
+        // Another test that makes a template tidies up, too, and can come between.
+        let (old, mut used) = loop {
+            let old = old_name("plimsoll_test_");
+            make(&old).await;
+            match postgres::connect(&with_database(server, &old)).await {
+                Ok(used) => break (old, used),
+                Err(error) => assert!(format!("{error:#}").contains("does not exist"), "{error:#}"),
+            }
+        };
         let mut admin = postgres::connect(server).await.expect("up");
         postgres::remove_abandoned(&mut admin)
             .await
