@@ -31,18 +31,6 @@ impl Viewer {
         }
     }
 
-    /// Whether the viewer may do everything.
-    pub fn is_admin(&self) -> bool {
-        matches!(
-            self,
-            Self::System
-                | Self::User {
-                    role: Role::Admin,
-                    ..
-                }
-        )
-    }
-
     /// Whether the viewer may change any post, category and tag.
     pub fn is_moderator(&self) -> bool {
         matches!(

@@ -196,6 +196,9 @@ impl Tx {
             row.set(E::CREATED_AT, now.into());
             row.set(E::UPDATED_AT, now.into());
             row.set(E::LOCK_VERSION, 0.into());
+            for column in E::COMPUTED {
+                row.not_set(*column);
+            }
             let mut changes = Changed::default();
             for column in E::Column::iter() {
                 if let ActiveValue::Set(value) = row.get(column)
@@ -313,7 +316,8 @@ impl<E: Record> Locked<E> {
                 continue;
             };
             let before = self.model.get(column);
-            if is_common::<E>(&column) || before == value {
+            let kept = is_common::<E>(&column) || contains::<E>(E::COMPUTED, &column);
+            if kept || before == value {
                 continue;
             }
             changed.note_column::<E>(column, Some(&before), &value);
