@@ -1,6 +1,9 @@
 //! Which crate may lean on which.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -38,7 +41,7 @@ fn no_arrow_is_added_between_the_crates() {
         ),
         (
             "plimsoll-testkit",
-            vec!["plimsoll-domain", "plimsoll-migration"],
+            vec!["plimsoll-domain", "plimsoll-migration", "plimsoll-records"],
         ),
         ("plimsoll-tests", vec![]),
     ];
@@ -47,4 +50,42 @@ fn no_arrow_is_added_between_the_crates() {
         .map(|(from, to)| (from.to_owned(), to.into_iter().map(str::to_owned).collect()))
         .collect();
     assert_eq!(arrows, expected);
+}
+
+/// Every use of `Database::unguarded`, by file: all of them look at a database from outside.
+const UNGUARDED: [(&str, usize); 3] = [
+    ("crates/domain/tests/behaviours/pages.rs", 1),
+    ("crates/domain/tests/behaviours/purging.rs", 1),
+    ("crates/domain/tests/behaviours/schema.rs", 2),
+];
+
+#[test]
+fn the_way_past_the_record_layer_is_taken_where_it_is_counted() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = BTreeMap::new();
+    for folder in ["crates", "entity", "migration", "tests"] {
+        count_unguarded(&root, &root.join(folder), &mut found);
+    }
+    let expected: BTreeMap<String, usize> = UNGUARDED
+        .iter()
+        .map(|(file, uses)| ((*file).to_owned(), *uses))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+fn count_unguarded(root: &Path, folder: &Path, found: &mut BTreeMap<String, usize>) {
+    for entry in std::fs::read_dir(folder).expect("a folder can be read") {
+        let path = entry.expect("a folder can be read").path();
+        if path.is_dir() {
+            count_unguarded(root, &path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            let text = std::fs::read_to_string(&path).expect("a source can be read");
+            // Split, so that this file is none of them.
+            let uses = text.matches(concat!(".unguar", "ded(")).count();
+            if uses > 0 {
+                let file = path.strip_prefix(root).expect("it is below the root");
+                found.insert(file.to_string_lossy().into_owned(), uses);
+            }
+        }
+    }
 }

@@ -175,7 +175,7 @@ pub(crate) async fn append(tx: &mut Tx) -> Result<(), Fault> {
         .collect();
     for chunk in rows.chunks(dialect::INSERT_CHUNK) {
         tx.conn()
-            .execute(&insert_statement::<entity::Entity>(chunk))
+            .execute(&insert_statement::<entity::Entity>(chunk), &[])
             .await?;
     }
     Ok(())

@@ -32,6 +32,7 @@ use crate::{
     audit::{self, Entry},
     change::Mint,
     dialect,
+    note::{NOTES, Note},
     record::{Fact, insert_statement},
 };
 
@@ -99,6 +100,9 @@ pub struct Statement<'a> {
     pub elapsed: Duration,
     /// Whether the database refused it.
     pub failed: bool,
+    /// What it was made for, for each table of records that it touches; `None` if it went past
+    /// this layer, by [`Database::unguarded`].
+    pub notes: Option<&'a [Note]>,
 }
 
 /// The connections to one database, and the register of its record types.
@@ -108,6 +112,7 @@ pub struct Statement<'a> {
 pub struct Database {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
+    observed: bool,
     register: Arc<Register>,
     transaction_timeout: Duration,
     writes: TaskTracker,
@@ -154,21 +159,29 @@ impl Database {
                 );
             }
         };
+        let observed = options.on_statement.is_some();
         if let Some(observer) = options.on_statement {
             for connection in [&mut writer, &mut reader] {
                 let observer = observer.clone();
                 connection.set_metric_callback(move |info| {
-                    observer(&Statement {
-                        sql: &info.statement.sql,
-                        elapsed: info.elapsed,
-                        failed: info.failed,
-                    });
+                    let observe = |notes: Option<&[Note]>| {
+                        observer(&Statement {
+                            sql: &info.statement.sql,
+                            elapsed: info.elapsed,
+                            failed: info.failed,
+                            notes,
+                        });
+                    };
+                    if NOTES.try_with(|notes| observe(Some(notes))).is_err() {
+                        observe(None);
+                    }
                 });
             }
         }
         Ok(Self {
             writer,
             reader,
+            observed,
             register: Arc::new(register),
             transaction_timeout: options.transaction_timeout,
             writes: TaskTracker::new(),
@@ -179,6 +192,7 @@ impl Database {
     pub fn read(&self) -> Read {
         Read {
             connection: self.reader.clone(),
+            observed: self.observed,
         }
     }
 
@@ -266,6 +280,7 @@ impl Database {
         let mint = Mint::new(writer.seed);
         let mut tx = Tx {
             connection,
+            observed: self.observed,
             writer,
             register: self.register.clone(),
             entries: Vec::new(),
@@ -331,6 +346,7 @@ impl Writer {
 #[derive(Clone)]
 pub struct Read {
     connection: DatabaseConnection,
+    observed: bool,
 }
 
 impl fmt::Debug for Read {
@@ -342,6 +358,7 @@ impl fmt::Debug for Read {
 /// An open transaction: it reads and writes, and ends with the function it was given to.
 pub struct Tx {
     connection: DatabaseTransaction,
+    observed: bool,
     writer: Writer,
     pub(crate) register: Arc<Register>,
     pub(crate) entries: Vec<Entry>,
@@ -375,7 +392,7 @@ impl Tx {
     pub async fn insert_facts<E: Fact>(&mut self, rows: Vec<E::ActiveModel>) -> Result<(), Fault> {
         for chunk in rows.chunks(crate::dialect::INSERT_CHUNK) {
             let statement = insert_statement::<E>(chunk);
-            Conn::Tx(&self.connection).execute(&statement).await?;
+            self.conn().execute(&statement, &[]).await?;
         }
         Ok(())
     }
@@ -397,7 +414,7 @@ impl Tx {
         for (column, value) in values {
             statement.value(column, value);
         }
-        Conn::Tx(&self.connection).execute(&statement).await
+        self.conn().execute(&statement, &[]).await
     }
 
     /// Removes the facts that meet `condition`. Returns how many there were.
@@ -413,7 +430,7 @@ impl Tx {
         statement
             .from_table(E::default())
             .cond_where(condition.into_condition());
-        Conn::Tx(&self.connection).execute(&statement).await
+        self.conn().execute(&statement, &[]).await
     }
 }
 
@@ -422,7 +439,8 @@ pub trait Reader: sealed::Connected {}
 impl Reader for Read {}
 impl Reader for Tx {}
 
-pub(crate) use sealed::Conn;
+use sealed::Connected as _;
+pub(crate) use sealed::{Conn, On};
 
 pub(crate) mod sealed {
     use super::*;
@@ -435,7 +453,14 @@ pub(crate) mod sealed {
 
     /// A connection that only this crate can use.
     #[derive(Clone, Copy)]
-    pub enum Conn<'a> {
+    pub struct Conn<'a> {
+        pub(super) on: On<'a>,
+        pub(super) observed: bool,
+    }
+
+    /// What a statement runs on.
+    #[derive(Clone, Copy)]
+    pub(crate) enum On<'a> {
         /// One of the readers' connections.
         Pool(&'a DatabaseConnection),
         /// The connection of an open transaction.
@@ -444,22 +469,28 @@ pub(crate) mod sealed {
 
     impl Connected for Read {
         fn conn(&self) -> Conn<'_> {
-            Conn::Pool(&self.connection)
+            Conn {
+                on: On::Pool(&self.connection),
+                observed: self.observed,
+            }
         }
     }
 
     impl Connected for Tx {
         fn conn(&self) -> Conn<'_> {
-            Conn::Tx(&self.connection)
+            Conn {
+                on: On::Tx(&self.connection),
+                observed: self.observed,
+            }
         }
     }
 }
 
 impl Conn<'_> {
     pub(crate) fn backend(&self) -> DbBackend {
-        match self {
-            Self::Pool(connection) => connection.get_database_backend(),
-            Self::Tx(connection) => connection.get_database_backend(),
+        match self.on {
+            On::Pool(connection) => connection.get_database_backend(),
+            On::Tx(connection) => connection.get_database_backend(),
         }
     }
 
@@ -469,33 +500,54 @@ impl Conn<'_> {
         statement
     }
 
+    /// Runs a statement, with `notes` beside it for whoever observes.
+    async fn noted<T>(&self, notes: &[Note], running: impl Future<Output = T>) -> T {
+        if self.observed {
+            NOTES.scope(notes.to_vec(), running).await
+        } else {
+            running.await
+        }
+    }
+
+    /// Runs a statement that answers rows. `notes` say what it was made for: one for each table
+    /// of records that it touches.
     pub(crate) async fn all(
         &self,
         query: &impl StatementBuilder,
+        notes: &[Note],
     ) -> Result<Vec<QueryResult>, Fault> {
         let statement = self.statement(query);
-        let rows = match self {
-            Self::Pool(connection) => connection.query_all_raw(statement).await,
-            Self::Tx(connection) => connection.query_all_raw(statement).await,
+        let running = async {
+            match self.on {
+                On::Pool(connection) => connection.query_all_raw(statement).await,
+                On::Tx(connection) => connection.query_all_raw(statement).await,
+            }
         };
-        Ok(rows?)
+        Ok(self.noted(notes, running).await?)
     }
 
     pub(crate) async fn one(
         &self,
         query: &impl StatementBuilder,
+        notes: &[Note],
     ) -> Result<Option<QueryResult>, Fault> {
-        Ok(self.all(query).await?.into_iter().next())
+        Ok(self.all(query, notes).await?.into_iter().next())
     }
 
     /// Runs a statement that answers no rows. Returns how many rows it touched.
-    pub(crate) async fn execute(&self, query: &impl StatementBuilder) -> Result<u64, Fault> {
+    pub(crate) async fn execute(
+        &self,
+        query: &impl StatementBuilder,
+        notes: &[Note],
+    ) -> Result<u64, Fault> {
         let statement = self.statement(query);
-        let done = match self {
-            Self::Pool(connection) => connection.execute_raw(statement).await,
-            Self::Tx(connection) => connection.execute_raw(statement).await,
+        let running = async {
+            match self.on {
+                On::Pool(connection) => connection.execute_raw(statement).await,
+                On::Tx(connection) => connection.execute_raw(statement).await,
+            }
         };
-        Ok(done?.rows_affected())
+        Ok(self.noted(notes, running).await?.rows_affected())
     }
 }
 

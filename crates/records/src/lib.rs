@@ -19,8 +19,10 @@ mod deletion;
 mod dialect;
 mod fault;
 mod link;
+mod note;
 mod page;
 mod record;
+mod removal;
 mod rows;
 
 pub use audit::{Action, entity as audit_entity};
@@ -29,6 +31,7 @@ pub use database::{Database, Observer, Options, Read, Reader, Statement, Tx, Wri
 pub use deletion::{Deletion, RecordRef, Retention, entity as deletion_entity};
 pub use fault::{Fault, Timing};
 pub use link::{Link, links_to};
+pub use note::{MadeFor, Note};
 pub use page::{
     BadPage, DEFAULT_PAGE, Direction, MAX_PAGE, Order, Page, PageArguments, PageRequest,
 };

@@ -9,11 +9,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    Fault, Locked, Reader, Record, Refused, Rows, Tx, Version,
+    Fault, Locked, Note, Reader, Record, Refused, Rows, Scope, Tx, Version,
     change::Changed,
     database::sealed::Connected,
     dialect,
-    rows::{get, model},
+    rows::{get, model, table_name},
 };
 
 /// A link table: a composite key of owner and target, and a position that orders the targets.
@@ -65,6 +65,7 @@ impl<E: Record> Rows<E> {
         on: &impl Reader,
     ) -> Result<HashMap<Uuid, Vec<E::Model>>, Fault> {
         let conn = on.conn();
+        let notes = self.notes();
         let mut found: HashMap<Uuid, Vec<E::Model>> = HashMap::new();
         for chunk in owners.chunks(dialect::KEY_CHUNK) {
             let mut select = self.select();
@@ -81,7 +82,7 @@ impl<E: Record> Rows<E> {
                 ))
                 .order_by((L::table(), L::POSITION.as_str()), sea_orm::Order::Asc)
                 .order_by((L::table(), L::target_column()), sea_orm::Order::Asc);
-            for row in conn.all(&select).await? {
+            for row in conn.all(&select, &notes).await? {
                 let targets = found.entry(get(&row, "of_owner")?).or_default();
                 // Targets that came back from a deletion can be more than may be set.
                 if targets.len() < L::MAX {
@@ -148,7 +149,7 @@ impl<O: Record> Locked<O> {
                 // What stays is written again below, at its new place.
                 &gone.iter().chain(targets).copied().collect::<Vec<_>>(),
             ));
-        conn.execute(&remove).await?;
+        conn.execute(&remove, &[]).await?;
         tx.add_links::<L>(&[(owner, targets.to_vec())]).await?;
         Ok(model)
     }
@@ -169,7 +170,8 @@ impl<O: Record> Locked<O> {
             )
             .order_by((L::table(), L::POSITION.as_str()), sea_orm::Order::Asc)
             .order_by((L::table(), L::target_column()), sea_orm::Order::Asc);
-        let rows = tx.conn().all(&select).await?;
+        let note = Note::scope(table_name::<L::Target>(), Scope::Live);
+        let rows = tx.conn().all(&select, &[note]).await?;
         rows.iter().map(|row| get(row, "target")).collect()
     }
 }
@@ -213,7 +215,7 @@ impl Tx {
             for (owner, at, target) in chunk {
                 insert.values_panic([(*owner).into(), (*target).into(), position(*at)]);
             }
-            self.conn().execute(&insert).await?;
+            self.conn().execute(&insert, &[]).await?;
         }
         Ok(())
     }

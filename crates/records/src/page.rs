@@ -351,7 +351,7 @@ impl<E: Table> Rows<E> {
         order.apply(&mut select);
         select.limit(u64::from(request.size) + 1);
         let Some(place) = &request.place else {
-            let rows = on.conn().all(&select).await?;
+            let rows = on.conn().all(&select, &self.notes()).await?;
             let rows = rows.iter().map(model::<E>).collect::<Result<_, _>>()?;
             return Ok(request.page(rows, false));
         };
@@ -373,7 +373,7 @@ impl<E: Table> Rows<E> {
         for (column, way) in &order.keys {
             outer.order_by(("r", column.as_str()), way.sql());
         }
-        let rows = on.conn().all(&outer).await?;
+        let rows = on.conn().all(&outer, &self.notes()).await?;
         let behind = rows
             .first()
             .map(|row| flag(row, "behind"))
@@ -401,7 +401,7 @@ impl<E: Table> Rows<E> {
         for chunk in parents.chunks(dialect::KEY_CHUNK) {
             let statement = self.page_of_each_statement(via, chunk, request, conn.backend());
             let mut rows: HashMap<Uuid, Children<E>> = HashMap::new();
-            for row in conn.all(&statement).await? {
+            for row in conn.all(&statement, &self.notes()).await? {
                 let parent: Uuid = get(&row, "parent")?;
                 let entry = rows.entry(parent).or_default();
                 if request.place.is_some() {

@@ -9,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    Fault, Link, Reader, Record,
+    Fault, Link, Note, Reader, Record,
     database::Conn,
     dialect,
     record::{Table, contains},
@@ -35,6 +35,8 @@ pub struct Rows<E: Table> {
     pub(crate) scope: Scope,
     pub(crate) condition: Condition,
     extra: Vec<E::Column>,
+    /// What its conditions read beside this table.
+    noted: Vec<Note>,
     entity: PhantomData<E>,
 }
 
@@ -44,6 +46,7 @@ impl<E: Table> Clone for Rows<E> {
             scope: self.scope,
             condition: self.condition.clone(),
             extra: self.extra.clone(),
+            noted: self.noted.clone(),
             entity: PhantomData,
         }
     }
@@ -134,6 +137,7 @@ impl<E: Table> Rows<E> {
             scope,
             condition: Condition::all(),
             extra: Vec::new(),
+            noted: Vec::new(),
             entity: PhantomData,
         }
     }
@@ -163,7 +167,7 @@ impl<E: Table> Rows<E> {
         let mut select = self.select();
         select.limit(1);
         on.conn()
-            .one(&select)
+            .one(&select, &self.notes())
             .await?
             .map(|row| model::<E>(&row))
             .transpose()
@@ -187,7 +191,7 @@ impl<E: Table> Rows<E> {
         }
         select.limit(1);
         on.conn()
-            .one(&select)
+            .one(&select, &self.notes())
             .await?
             .map(|row| model::<E>(&row))
             .transpose()
@@ -204,7 +208,7 @@ impl<E: Table> Rows<E> {
             .order_by((E::default(), E::KEY), sea_orm::Order::Asc)
             .limit(limit);
         on.conn()
-            .all(&select)
+            .all(&select, &self.notes())
             .await?
             .iter()
             .map(model::<E>)
@@ -245,7 +249,7 @@ impl<E: Table> Rows<E> {
                 Expr::col((E::default(), column)),
                 chunk,
             ));
-            for row in conn.all(&select).await? {
+            for row in conn.all(&select, &self.notes()).await? {
                 let model = model::<E>(&row)?;
                 if let Some(key) = uuid_of::<E>(&model, column) {
                     found.insert(key, model);
@@ -263,7 +267,7 @@ impl<E: Table> Rows<E> {
     pub async fn count(self, on: &impl Reader) -> Result<u64, Fault> {
         let mut select = self.bare();
         select.expr_as(Expr::col((E::default(), E::KEY)).count(), "n");
-        let row = on.conn().one(&select).await?;
+        let row = on.conn().one(&select, &self.notes()).await?;
         count_of(row.as_ref())
     }
 
@@ -288,7 +292,7 @@ impl<E: Table> Rows<E> {
                 .expr_as(Expr::col((E::default(), E::KEY)).count(), "n")
                 .and_where(dialect::is_any_of(conn.backend(), via.parent(), chunk))
                 .add_group_by([via.parent()]);
-            for row in conn.all(&select).await? {
+            for row in conn.all(&select, &self.notes()).await? {
                 counts.insert(get(&row, "parent")?, count_of(Some(&row))?);
             }
         }
@@ -303,7 +307,14 @@ impl<E: Table> Rows<E> {
     pub async fn exists(self, on: &impl Reader) -> Result<bool, Fault> {
         let mut select = self.bare();
         select.column((E::default(), E::KEY)).limit(1);
-        Ok(on.conn().one(&select).await?.is_some())
+        Ok(on.conn().one(&select, &self.notes()).await?.is_some())
+    }
+
+    /// What a statement over these rows is made for.
+    pub(crate) fn notes(&self) -> Vec<Note> {
+        let mut notes = self.noted.clone();
+        notes.push(Note::scope(table_name::<E>(), self.scope));
+        notes
     }
 
     /// The statement without its columns.
@@ -327,6 +338,11 @@ impl<E: Table> Rows<E> {
     pub(crate) fn columns(&self) -> Vec<E::Column> {
         E::selected().chain(self.extra.iter().copied()).collect()
     }
+}
+
+/// The table's name, as SeaORM has it.
+pub(crate) fn table_name<E: Table>() -> &'static str {
+    E::default().table_name()
 }
 
 pub(crate) fn scope_condition<E: Table>(scope: Scope) -> Option<Expr> {
@@ -362,10 +378,12 @@ pub(crate) fn uuid_of<E: Table>(model: &E::Model, column: E::Column) -> Option<U
     }
 }
 
-/// The rows of a record whose ids are known: `SELECT id, lock_version, … FOR UPDATE`.
+/// The ids and versions of rows of a record's table that meet `condition`, which keeps to
+/// `scope`: `SELECT id, lock_version, … FOR UPDATE`.
 pub(crate) async fn locked_versions(
     conn: Conn<'_>,
     table: &'static str,
+    scope: Scope,
     condition: Expr,
     limit: u64,
 ) -> Result<Vec<(Uuid, i32)>, Fault> {
@@ -378,7 +396,7 @@ pub(crate) async fn locked_versions(
         .order_by("id", sea_orm::Order::Asc)
         .limit(limit);
     dialect::lock_for_change(conn.backend(), &mut select);
-    let rows = conn.all(&select).await?;
+    let rows = conn.all(&select, &[Note::scope(table, scope)]).await?;
     rows.iter()
         .map(|row| Ok((get(row, "id")?, get(row, "lock_version")?)))
         .collect()

@@ -57,6 +57,7 @@ pub async fn setup_with(engine: Engine, settings: Settings) -> Option<World> {
     };
     let store = Store::connect(&database.url, options, settings).await;
     let store = store.unwrap_or_else(|error| panic!("no connection to {engine}: {error}"));
+    statements.watch(store.database().register());
     Some(World {
         store,
         statements,
@@ -64,6 +65,20 @@ pub async fn setup_with(engine: Engine, settings: Settings) -> Option<World> {
         database,
         clock: AtomicU32::new(0),
     })
+}
+
+impl Drop for World {
+    /// Fails the test in which a statement reached a table of records without a scope or a
+    /// version.
+    fn drop(&mut self) {
+        let unscoped = self.statements.unscoped();
+        assert!(
+            unscoped.is_empty() || std::thread::panicking(),
+            "statements without a scope on {}:\n{}",
+            self.engine,
+            unscoped.join("\n")
+        );
+    }
 }
 
 /// Changes whenever the migrations do.
