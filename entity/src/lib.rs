@@ -19,7 +19,7 @@ pub mod user;
 
 use plimsoll_records::Register;
 
-/// Every record type. A table with `deleted_at` that is not listed here fails a test.
+/// Every record type and every link table. A table with `deleted_at` that is not listed here fails a test.
 pub fn register() -> Register {
     Register::new()
         .with::<user::Entity>()
@@ -27,4 +27,6 @@ pub fn register() -> Register {
         .with::<category::Entity>()
         .with::<tag::Entity>()
         .with::<post::Entity>()
+        .with_link::<post_tag::Entity>()
+        .with_link::<post_author::Entity>()
 }

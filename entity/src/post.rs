@@ -54,8 +54,8 @@ plimsoll_records::record! {
         CategoryId => super::category::Entity, Refuse
     ],
     dependents: [
-        post_tag::Entity => PostId,
-        post_author::Entity => PostId,
-        import_source::Entity => PostId
+        super::post_tag::Entity => PostId,
+        super::post_author::Entity => PostId,
+        super::import_source::Entity => PostId
     ],
 }

@@ -1,6 +1,5 @@
 //! Who wrote a post beside its author: facts of the post.
 
-use plimsoll_records::Link;
 use sea_orm::entity::prelude::*;
 
 use crate::id::{PostId, UserId};
@@ -23,12 +22,8 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Link for Entity {
-    type Owner = super::post::Entity;
-    type Target = super::user::Entity;
-    const OWNER: Column = Column::PostId;
-    const TARGET: Column = Column::UserId;
-    const POSITION: Column = Column::Position;
-    const NAME: &'static str = "co_authors";
-    const MAX: usize = 20;
+plimsoll_records::link! {
+    "co_authors", max: 20,
+    owner: PostId => super::post::Entity,
+    target: UserId => super::user::Entity,
 }

@@ -1,6 +1,5 @@
 //! Which tags a post has: facts of the post.
 
-use plimsoll_records::Link;
 use sea_orm::entity::prelude::*;
 
 use crate::id::{PostId, TagId};
@@ -23,12 +22,8 @@ pub struct Model {
 
 impl ActiveModelBehavior for ActiveModel {}
 
-impl Link for Entity {
-    type Owner = super::post::Entity;
-    type Target = super::tag::Entity;
-    const OWNER: Column = Column::PostId;
-    const TARGET: Column = Column::TagId;
-    const POSITION: Column = Column::Position;
-    const NAME: &'static str = "tags";
-    const MAX: usize = 50;
+plimsoll_records::link! {
+    "tags", max: 50,
+    owner: PostId => super::post::Entity,
+    target: TagId => super::tag::Entity,
 }

@@ -32,5 +32,5 @@ impl ActiveModelBehavior for ActiveModel {}
 
 plimsoll_records::record! {
     "tag", TagId,
-    dependents: [post_tag::Entity => TagId],
+    dependents: [super::post_tag::Entity => TagId],
 }

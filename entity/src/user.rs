@@ -60,5 +60,5 @@ impl ActiveModelBehavior for ActiveModel {}
 plimsoll_records::record! {
     "user", UserId,
     secret: [PasswordHash],
-    dependents: [login_session::Entity => UserId, post_author::Entity => UserId],
+    dependents: [super::login_session::Entity => UserId, super::post_author::Entity => UserId],
 }

@@ -15,6 +15,7 @@ use lock::{PATIENCE, Run};
 mod engine;
 mod lock;
 mod m20261122_000001_publishing;
+mod m20261122_000002_walls;
 
 /// All steps, oldest first. Several instances may migrate one database at once: one does, the
 /// others wait for it.
@@ -81,7 +82,10 @@ struct Steps;
 #[async_trait::async_trait]
 impl MigratorTrait for Steps {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_publishing::Migration)]
+        vec![
+            Box::new(m20261122_000001_publishing::Migration),
+            Box::new(m20261122_000002_walls::Migration),
+        ]
     }
 
     /// Writes nothing, so that it can be asked of a database that must not be written.

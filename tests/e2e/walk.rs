@@ -72,4 +72,52 @@ on_every_engine! {
             json!({ "totalCount": 1, "nodes": [{ "title": kept.title, "author": { "name": "grace" } }] })
         );
     }
+
+    async fn a_deleted_record_shows_when_it_will_be_purged(server) {
+        let (grace, _) = server.log_in("grace", Role::User).await;
+        let (_, admin) = server.log_in("admin", Role::Admin).await;
+        let post = server.world.post(&grace, "Post").await;
+        let query = "query($slug: String!) { post(slug: $slug, scope: WITH_DELETED) \
+                     { deletedAt purgeableAt ... on Record { purgeableAt } \
+                     author { id version purgeableAt } } }";
+        let seen = async || {
+            let variables = json!({ "slug": post.slug });
+            server.data(&admin, query, variables).await["post"].take()
+        };
+        let live = seen().await;
+        assert_eq!((&live["purgeableAt"], &live["author"]["purgeableAt"]), (&json!(null), &json!(null)));
+
+        let input = json!({ "id": live["author"]["id"], "expectedVersion": 0 });
+        let fields = "user { deletedAt purgeableAt }";
+        let deleted = server.mutate(&admin, "deleteUser", input, fields).await;
+        accepted(&deleted);
+        let time = |value: &serde_json::Value| -> chrono::DateTime<chrono::Utc> {
+            value.as_str().and_then(|text| text.parse().ok()).expect("a time")
+        };
+        let user = &deleted["user"];
+        let days = time(&user["purgeableAt"]) - time(&user["deletedAt"]);
+        assert_eq!(days, chrono::Duration::days(30));
+        let along = seen().await;
+        assert_eq!(along["purgeableAt"], user["purgeableAt"], "it was taken along");
+        let query = "{ deletions(first: 1) { nodes { purgeableAt root { ... on Record { purgeableAt } } } } }";
+        let listed = server.data(&admin, query, json!({})).await;
+        let listed = &listed["deletions"]["nodes"][0];
+        assert_eq!(listed["purgeableAt"], user["purgeableAt"]);
+        assert_eq!(listed["root"]["purgeableAt"], user["purgeableAt"]);
+
+        let input = json!({ "id": live["author"]["id"], "expectedVersion": 1 });
+        accepted(&server.mutate(&admin, "restoreUser", input, "user { version }").await);
+        let back = seen().await;
+        assert_eq!(
+            (&back["purgeableAt"], &back["author"]["purgeableAt"]),
+            (&json!(null), &json!(null))
+        );
+        let statements = async |field: &str| {
+            let query = format!("{{ posts(scope: WITH_DELETED) {{ nodes {{ {field} }} }} }}");
+            server.world.statements.take();
+            server.data(&admin, &query, json!({})).await;
+            server.world.statements.take().len()
+        };
+        assert_eq!(statements("purgeableAt").await, statements("deletedAt").await);
+    }
 }

@@ -142,9 +142,16 @@ pub fn path(field: &str) -> Vec<String> {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Duplicate { column, .. } => Self::AlreadyExists {
-                field: field_of(&column).into(),
+            Fault::Duplicate(place) => Self::AlreadyExists {
+                field: field_of(&place.column),
             },
+            Fault::DataException(place) => Self::Invalid(vec![Invalid {
+                path: match place.column.as_str() {
+                    "" => vec!["input".into()],
+                    column => path(&field_of(column)),
+                },
+                message: "The database cannot hold this value.".into(),
+            }]),
             Fault::Reference { .. } => Self::StillReferenced {
                 message: "Other records still refer to it.".into(),
                 record_type: String::new(),
@@ -152,19 +159,24 @@ impl From<Fault> for Error {
             },
             Fault::Transient(timing) => Self::Unavailable(timing),
             Fault::OutcomeUnknown => Self::OutcomeUnknown,
-            fault @ (Fault::Check { .. } | Fault::ReadOnly | Fault::Internal(_)) => {
-                Self::Internal(fault.to_string())
-            }
+            fault @ (Fault::Check { .. }
+            | Fault::Wall(_)
+            | Fault::ReadOnly
+            | Fault::Internal(_)) => Self::Internal(fault.to_string()),
         }
     }
 }
 
-/// The client's name for a column that must be unique: folded forms end in `_key`.
-fn field_of(column: &str) -> &str {
-    match column {
-        "user_id" => "userId",
-        _ => column.strip_suffix("_key").unwrap_or(column),
+/// The client's name for a column: `email` for the folded `email_key`, `userId` for `user_id`.
+fn field_of(column: &str) -> String {
+    let mut words = column.strip_suffix("_key").unwrap_or(column).split('_');
+    let mut field = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let (first, rest) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
+        field.push_str(&first.to_uppercase());
+        field.push_str(rest);
     }
+    field
 }
 
 impl<E: Record> From<Refused<E>> for Error
@@ -177,6 +189,9 @@ where
                 seen,
                 current: Box::new((*current).into()),
             },
+            Refused::NotFound | Refused::Deleted(_) => Self::not_found(),
+            Refused::Live(_) => Self::invalid("id", "It is not deleted."),
+            Refused::Unmet(_) => Self::invalid("id", "What it is now does not allow this."),
             Refused::StillReferenced { record_type, ids } => Self::StillReferenced {
                 message: format!("A {record_type} still belongs to it."),
                 record_type: record_type.into(),

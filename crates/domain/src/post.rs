@@ -6,12 +6,12 @@ use plimsoll_entity::{
     id::{CategoryId, PostId, TagId, UserId},
     post, post_author, post_tag, tag, user,
 };
-use plimsoll_records::{Link, Order, PageRequest, Rows, Via, links_to};
+use plimsoll_records::{Link, Order, PageRequest, Rows, Via};
 use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait,
-    sea_query::{Condition, Expr, ExprTrait},
+    sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
@@ -108,34 +108,32 @@ fn is_published(published: bool) -> Expr {
 /// The posts that the viewer sees in a scope: drafts by those who write and who moderate them,
 /// deleted ones by their author and who moderates.
 fn visible(viewer: &Viewer, scope: Scope) -> Rows<post::Entity> {
-    let rows = Rows::scoped(scope);
     if viewer.is_moderator() {
-        return rows;
+        return Rows::scoped(scope);
     }
-    let live = post::Column::DeletedAt.is_null();
+    let published = Rows::live().filter(is_published(true));
     let Some(me) = viewer.user_id() else {
         return match scope {
-            Scope::Live => rows.filter(is_published(true)),
-            Scope::WithDeleted => rows.filter(is_published(true)).filter(live),
-            Scope::OnlyDeleted => rows.filter(nothing()),
+            Scope::Live | Scope::WithDeleted => published,
+            Scope::OnlyDeleted => Rows::only_deleted().filter(nothing()),
         };
     };
-    let mine = post::Column::AuthorId.eq(me);
-    let with_me =
-        links_to::<post_author::Entity>(Expr::col((post::Entity, post::Column::Id)), me.into());
-    let shown = Condition::any()
-        .add(is_published(true))
-        .add(mine.clone())
-        .add(with_me);
+    let mine = |scope| Rows::scoped(scope).filter(post::Column::AuthorId.eq(me));
     match scope {
-        Scope::Live => rows.filter(shown),
-        Scope::WithDeleted => rows.filter(
-            Condition::any()
-                .add(mine)
-                .add(Condition::all().add(live).add(shown)),
-        ),
-        Scope::OnlyDeleted => rows.filter(mine),
+        Scope::Live => published
+            .or(mine(Scope::Live))
+            .or(co_written(Rows::live(), me)),
+        Scope::WithDeleted => {
+            mine(Scope::WithDeleted).or(published.or(co_written(Rows::live(), me)))
+        }
+        Scope::OnlyDeleted => mine(Scope::OnlyDeleted),
     }
+}
+
+/// Those of the posts that have this co-author, while they are live.
+fn co_written(posts: Rows<post::Entity>, co_author: UserId) -> Rows<post::Entity> {
+    let co_author = Rows::live().filter(user::Column::Id.eq(co_author));
+    posts.having(Via::targets_of::<post_author::Entity>(), co_author)
 }
 
 fn filtered(viewer: &Viewer, scope: Scope, filter: PostFilter) -> Rows<post::Entity> {
@@ -522,14 +520,8 @@ async fn relation(tx: &mut Tx, viewer: &Viewer, post: &Post) -> Result<Relation>
     let owner = viewer.user_id() == Some(post.author_id);
     let co_author = match viewer.user_id() {
         Some(me) if !owner && !viewer.is_moderator() => {
-            Rows::<post::Entity>::with_deleted()
-                .filter(post::Column::Id.eq(post.id))
-                .filter(links_to::<post_author::Entity>(
-                    Expr::col((post::Entity, post::Column::Id)),
-                    me.into(),
-                ))
-                .exists(tx)
-                .await?
+            let this = Rows::with_deleted().filter(post::Column::Id.eq(post.id));
+            co_written(this, me).exists(tx).await?
         }
         _ => false,
     };

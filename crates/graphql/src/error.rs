@@ -1,18 +1,11 @@
 //! Refusals become data of a mutation; what is broken becomes a top-level error with a code.
 
-use std::sync::Arc;
-
 use async_graphql::{
     ErrorExtensionValues, ErrorExtensions, Interface, Response, ServerError, SimpleObject,
 };
-use async_graphql::{
-    ServerResult, Variables,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextParseQuery},
-    parser::types::ExecutableDocument,
-};
 use plimsoll_domain as domain;
 
-use crate::{limits::check_variable_types, record::Record};
+use crate::record::Record;
 
 /// The codes in `extensions.code` of top-level errors.
 pub mod codes {
@@ -128,31 +121,6 @@ fn set_code(error: &mut ServerError) {
         .extensions
         .get_or_insert_with(ErrorExtensionValues::default)
         .set("code", code);
-}
-
-/// Refuses variables of types that the schema does not have: the library panics on some.
-pub(crate) struct CheckTypes;
-
-impl ExtensionFactory for CheckTypes {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self)
-    }
-}
-
-#[async_graphql::async_trait::async_trait]
-impl Extension for CheckTypes {
-    async fn parse_query(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        query: &str,
-        variables: &Variables,
-        next: NextParseQuery<'_>,
-    ) -> ServerResult<ExecutableDocument> {
-        let document = next.run(ctx, query, variables).await?;
-        let types = &ctx.schema_env.registry.types;
-        check_variable_types(&document, |name| types.contains_key(name))?;
-        Ok(document)
-    }
 }
 
 /// Why a mutation changed nothing.

@@ -35,7 +35,8 @@ pub(crate) fn encode<T: PublicId>(id: T) -> ID {
     encode_as(T::PREFIX, id.into())
 }
 
-pub(crate) fn encode_as(prefix: &str, id: Uuid) -> ID {
+/// The id of a record of this type, as clients see it.
+pub fn encode_as(prefix: &str, id: Uuid) -> ID {
     match DynamicType::new(prefix) {
         Ok(kind) => ID(TypeSafeId::from_type_and_uuid(kind, id).to_string()),
         // The prefixes are lower-case letters, which no error can come of.

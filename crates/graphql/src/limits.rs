@@ -207,8 +207,7 @@ pub fn parse(
 /// Refuses a variable whose type is unknown to the schema.
 ///
 /// async-graphql 8.0.0-rc.5 panics on `query($v: [Nowhere] = [1])`: it looks for
-/// the type of a default value only where that is no list. For an extension's
-/// `parse_query`, which runs before validation and knows the schema.
+/// the type of a default value only where that is no list.
 ///
 /// # Errors
 ///

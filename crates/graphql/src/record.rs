@@ -50,6 +50,11 @@ pub(crate) enum Node {
         name = "deleted_at",
         ty = "Option<DateTime<Utc>>",
         desc = "When it was deleted; null while it is live."
+    ),
+    field(
+        name = "purgeable_at",
+        ty = "Option<DateTime<Utc>>",
+        desc = "From when it may be removed for good; null while it is live."
     )
 )]
 pub(crate) enum Record {
@@ -219,6 +224,15 @@ macro_rules! record_fields {
             /// When it was deleted; null while it is live.
             pub(crate) async fn deleted_at(&self) -> Option<chrono::DateTime<chrono::Utc>> {
                 self.0.deleted_at
+            }
+
+            /// From when it may be removed for good; null while it is live.
+            pub(crate) async fn purgeable_at(
+                &self,
+                ctx: &async_graphql::Context<'_>,
+            ) -> Option<chrono::DateTime<chrono::Utc>> {
+                let retention = crate::scope(ctx).store.settings().retention;
+                self.0.deleted_at.map(|at| retention.purgeable_at(at))
             }
 
             $($rest)*

@@ -155,8 +155,9 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Writes the changes of a transaction into the log.
+/// Writes the changes of a transaction into the log: the last thing before it is committed.
 pub(crate) async fn append(tx: &mut Tx) -> Result<(), Fault> {
+    tx.damage.may_commit()?;
     let entries = std::mem::take(&mut tx.entries);
     let rows: Vec<entity::ActiveModel> = entries
         .into_iter()

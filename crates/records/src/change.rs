@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, IdenStatic, Iterable, ModelTrait, Value,
-    sea_query::{Expr, ExprTrait, Query},
+    sea_query::{Expr, ExprTrait, Query, UpdateStatement},
 };
 use uuid::{ContextV7, Uuid};
 
@@ -41,6 +41,18 @@ pub enum Refused<E: Record> {
         /// The record as it is now.
         current: Box<E::Model>,
     },
+    /// There is no record with this id.
+    #[error("there is no such record")]
+    NotFound,
+    /// The record is deleted, and what was asked for needs a live one.
+    #[error("the record is deleted")]
+    Deleted(Box<E::Model>),
+    /// The record is live, and what was asked for needs a deleted one.
+    #[error("the record is not deleted")]
+    Live(Box<E::Model>),
+    /// The record does not meet the conditions of an [`Adjustment`](crate::Adjustment).
+    #[error("the record does not meet the conditions of the change")]
+    Unmet(Box<E::Model>),
     /// Live records refer to one that was to be deleted.
     #[error("{} live records of type {record_type} refer to it", ids.len())]
     StillReferenced {
@@ -69,6 +81,60 @@ pub enum Refused<E: Record> {
 
 /// A record that this transaction has locked: nobody else can change it until the transaction
 /// ends. Reads as the record; its heavy and secret columns are there only if the read asked.
+///
+/// It is the only thing that a record can be changed through.
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// # let library::Stocked { database, books, .. } = library::stocked().await?;
+/// use chrono::Utc;
+/// use library::book;
+/// use plimsoll_records::{Database, Refused, Rows, Version, Writer};
+/// use sea_orm::{ActiveValue::Set, ColumnTrait};
+///
+/// /// Renames a book; `None` if there is no such book.
+/// async fn rename(
+///     database: &Database,
+///     isbn: &'static str,
+///     seen: Version,
+///     title: &'static str,
+/// ) -> Result<Option<book::Model>, Refused<book::Entity>> {
+///     let write = Writer::system(Utc::now());
+///     let renamed = database.write(write, move |tx| {
+///         Box::pin(async move {
+///             let rows = Rows::<book::Entity>::live().filter(book::Column::Isbn.eq(isbn));
+///             let Some(book) = rows.lock(tx).await? else {
+///                 return Ok(None);
+///             };
+///             let changes = book::ActiveModel {
+///                 title: Set(title.into()),
+///                 ..Default::default()
+///             };
+///             book.update(tx, seen, changes).await.map(Some)
+///         })
+///     });
+///     renamed.await
+/// }
+///
+/// // Two people have read version 0. The first is quicker.
+/// let renamed = rename(&database, "978-1", Version(0), "The Ship's Hull").await?;
+/// assert_eq!(renamed.map(|book| book.lock_version), Some(1));
+///
+/// // The second overwrites nothing, and is told what the book is now.
+/// match rename(&database, "978-1", Version(0), "Hulls").await {
+///     Err(Refused::Conflict { seen, current }) => {
+///         assert_eq!(seen, Version(0));
+///         assert_eq!(current.title, "The Ship's Hull");
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Locked<E: Record> {
     pub(crate) model: E::Model,
@@ -162,13 +228,23 @@ impl Tx {
     /// # Errors
     ///
     /// [`Fault::Duplicate`] if a value that must be unique among the living is taken.
-    pub async fn create<E: Record>(&mut self, row: E::ActiveModel) -> Result<E::Model, Fault> {
-        let id = self.create_many::<E>(vec![row]).await?;
-        let id = id
-            .first()
-            .copied()
-            .ok_or_else(|| Fault::internal("no row was created"))?;
-        self.reread::<E>(id).await
+    pub async fn create<E: Record>(&mut self, mut row: E::ActiveModel) -> Result<E::Model, Fault> {
+        let entry = self.prepare::<E>(&mut row);
+        let id = entry.record_id;
+        let mut insert = insert_statement::<E>(&[row]);
+        let note = Note::new(table_name::<E>(), MadeFor::New);
+        let conn = self.conn();
+        let model = if dialect::returns_rows(conn.backend()) {
+            insert.returning(Query::returning().columns(self.whole::<E>().columns()));
+            let row = conn.one(&insert, &[note]).await?;
+            let row = row.ok_or_else(|| Fault::internal("no row was created"))?;
+            model::<E>(&row)?
+        } else {
+            conn.execute(&insert, &[note]).await?;
+            self.reread::<E>(id).await?
+        };
+        self.entries.push(entry);
+        Ok(model)
     }
 
     /// Adds records, each at version 0; all set the same columns. Returns their ids.
@@ -181,45 +257,48 @@ impl Tx {
         &mut self,
         mut rows: Vec<E::ActiveModel>,
     ) -> Result<Vec<Uuid>, Fault> {
-        let now = self.now();
-        let mut ids = Vec::with_capacity(rows.len());
-        for row in &mut rows {
-            let id = match row.get(E::ID) {
-                ActiveValue::Set(Value::Uuid(Some(id))) => id,
-                _ => self.mint(),
-            };
-            row.set(E::ID, id.into());
-            row.set(E::CREATED_AT, now.into());
-            row.set(E::UPDATED_AT, now.into());
-            row.set(E::LOCK_VERSION, 0.into());
-            for column in E::COMPUTED {
-                row.not_set(*column);
-            }
-            let mut changes = Changed::default();
-            for column in E::Column::iter() {
-                if let ActiveValue::Set(value) = row.get(column)
-                    && !is_common::<E>(&column)
-                {
-                    changes.note_column::<E>(column, None, &value);
-                }
-            }
-            self.entries.push(Entry {
-                action: Action::Create,
-                record_type: E::TYPE,
-                record_id: id,
-                from: None,
-                to: Some(0),
-                changes,
-            });
-            ids.push(id);
-        }
+        let entries: Vec<Entry> = rows.iter_mut().map(|row| self.prepare::<E>(row)).collect();
         let note = Note::new(table_name::<E>(), MadeFor::New);
         for chunk in rows.chunks(dialect::INSERT_CHUNK) {
             self.conn()
                 .execute(&insert_statement::<E>(chunk), &[note])
                 .await?;
         }
+        let ids = entries.iter().map(|entry| entry.record_id).collect();
+        self.entries.extend(entries);
         Ok(ids)
+    }
+
+    /// Gives a new row the columns that every record has. Returns what the audit log will say.
+    fn prepare<E: Record>(&self, row: &mut E::ActiveModel) -> Entry {
+        let now = self.now();
+        let id = match row.get(E::ID) {
+            ActiveValue::Set(Value::Uuid(Some(id))) => id,
+            _ => self.mint(),
+        };
+        row.set(E::ID, id.into());
+        row.set(E::CREATED_AT, now.into());
+        row.set(E::UPDATED_AT, now.into());
+        row.set(E::LOCK_VERSION, 0.into());
+        for column in E::COMPUTED {
+            row.not_set(*column);
+        }
+        let mut changes = Changed::default();
+        for column in E::Column::iter() {
+            if let ActiveValue::Set(value) = row.get(column)
+                && !is_common::<E>(&column)
+            {
+                changes.note_column::<E>(column, None, &value);
+            }
+        }
+        Entry {
+            action: Action::Create,
+            record_type: E::TYPE,
+            record_id: id,
+            from: None,
+            to: Some(0),
+            changes,
+        }
     }
 
     /// Keeps those of `ids` that are live from being deleted until the transaction ends, and
@@ -253,20 +332,65 @@ impl Tx {
 
     /// The record as this transaction has left it.
     pub(crate) async fn reread<E: Record>(&mut self, id: Uuid) -> Result<E::Model, Fault> {
+        self.find_any::<E>(id)
+            .await?
+            .ok_or_else(|| Fault::internal("a row that was just written is gone"))
+    }
+
+    /// The record with this id, deleted or not, with the columns that answers have.
+    pub(crate) async fn find_any<E: Record>(
+        &mut self,
+        id: Uuid,
+    ) -> Result<Option<E::Model>, Fault> {
+        let rows = self.whole::<E>();
+        rows.filter(Expr::col((E::default(), E::ID)).eq(id))
+            .one(self)
+            .await
+    }
+
+    /// All rows, with the columns that answers have: the heavy ones if the writer wants them.
+    pub(crate) fn whole<E: Record>(&self) -> Rows<E> {
         let mut rows = Rows::<E>::scoped(Scope::WithDeleted);
         if self.writer().heavy {
             for column in E::HEAVY {
                 rows = rows.with(*column);
             }
         }
-        rows.filter(Expr::col((E::default(), E::ID)).eq(id))
-            .one(self)
-            .await?
-            .ok_or_else(|| Fault::internal("a row that was just written is gone"))
+        rows
+    }
+
+    /// Runs an UPDATE of the row with this id. Returns the row as the statement left it, or
+    /// `None` if it changed none.
+    pub(crate) async fn written_one<E: Record>(
+        &mut self,
+        update: &mut UpdateStatement,
+        id: Uuid,
+        note: Note,
+    ) -> Result<Option<E::Model>, Fault> {
+        let conn = self.conn();
+        if dialect::returns_rows(conn.backend()) {
+            update.returning(Query::returning().columns(self.whole::<E>().columns()));
+            let row = conn.one(update, &[note]).await?;
+            row.map(|row| model::<E>(&row)).transpose()
+        } else if conn.execute(update, &[note]).await? == 0 {
+            Ok(None)
+        } else {
+            // The UPDATE has the row locked: nobody else was there in between.
+            Ok(Some(self.reread::<E>(id).await?))
+        }
     }
 }
 
-fn is_common<E: Record>(column: &E::Column) -> bool {
+/// The version of a record.
+pub(crate) fn version_of<E: Record>(model: &E::Model) -> Version {
+    match model.get(E::LOCK_VERSION) {
+        Value::Int(Some(version)) => Version(version),
+        _ => Version(0),
+    }
+}
+
+/// Whether this crate alone writes the column.
+pub(crate) fn is_common<E: Record>(column: &E::Column) -> bool {
     let common = [
         E::ID,
         E::CREATED_AT,
@@ -286,10 +410,12 @@ impl<E: Record> Locked<E> {
 
     /// The record's version.
     pub fn version(&self) -> Version {
-        match self.model.get(E::LOCK_VERSION) {
-            Value::Int(Some(version)) => Version(version),
-            _ => Version(0),
-        }
+        version_of::<E>(&self.model)
+    }
+
+    /// Whether nobody has deleted the record.
+    pub fn is_live(&self) -> bool {
+        uuid_of::<E>(&self.model, E::DELETION_ID).is_none()
     }
 
     /// The record itself; it stays locked.
@@ -302,21 +428,23 @@ impl<E: Record> Locked<E> {
     ///
     /// # Errors
     ///
-    /// [`Refused::Conflict`] if the record is no longer at the version that was `seen`;
-    /// [`Fault::Duplicate`] inside [`Refused::Fault`] if a value is taken.
+    /// [`Refused::Conflict`] if the record is no longer at the version that was `seen`,
+    /// [`Refused::Deleted`] if it is deleted; [`Fault::Duplicate`] inside [`Refused::Fault`] if a
+    /// value is taken.
     pub async fn update(
         self,
         tx: &mut Tx,
         seen: Version,
         changes: E::ActiveModel,
     ) -> Result<E::Model, Refused<E>> {
+        let this = self.live()?;
         let mut changed = Changed::default();
         let mut values = Vec::new();
         for column in E::Column::iter() {
             let ActiveValue::Set(value) = changes.get(column) else {
                 continue;
             };
-            let before = self.model.get(column);
+            let before = this.model.get(column);
             let kept = is_common::<E>(&column) || contains::<E>(E::COMPUTED, &column);
             if kept || before == value {
                 continue;
@@ -325,9 +453,27 @@ impl<E: Record> Locked<E> {
             values.push((column, value));
         }
         if values.is_empty() {
-            return self.unchanged(tx, seen).await;
+            return this.unchanged(tx, seen).await;
         }
-        self.write(tx, seen, Action::Update, values, changed).await
+        this.write(tx, seen, Action::Update, values, changed).await
+    }
+
+    /// Refuses if the record is deleted.
+    pub(crate) fn live(self) -> Result<Self, Refused<E>> {
+        if self.is_live() {
+            Ok(self)
+        } else {
+            Err(Refused::Deleted(Box::new(self.model)))
+        }
+    }
+
+    /// Refuses if the record is not deleted.
+    pub(crate) fn deleted(self) -> Result<Self, Refused<E>> {
+        if self.is_live() {
+            Err(Refused::Live(Box::new(self.model)))
+        } else {
+            Ok(self)
+        }
     }
 
     /// Raises the version for a change that lies outside the record's own columns.
@@ -381,7 +527,7 @@ impl<E: Record> Locked<E> {
     ) -> Result<E::Model, Refused<E>> {
         let this = self.check(tx, seen).await?;
         let id = this.id();
-        let live = this.model.get(E::DELETED_AT) == Value::ChronoDateTimeUtc(None);
+        let live = this.is_live();
         let mut update = Query::update();
         update
             .table(E::default())
@@ -398,25 +544,7 @@ impl<E: Record> Locked<E> {
             update.value(column, value);
         }
         let note = Note::new(table_name::<E>(), MadeFor::Version(seen));
-        let conn = tx.conn();
-        let written = if dialect::returns_rows(conn.backend()) {
-            let mut columns = Rows::<E>::scoped(Scope::WithDeleted);
-            if tx.writer().heavy {
-                for column in E::HEAVY {
-                    columns = columns.with(*column);
-                }
-            }
-            update.returning(Query::returning().columns(columns.columns()));
-            let rows = conn.all(&update, &[note]).await?;
-            match rows.as_slice() {
-                [row] => Some(model::<E>(row)?),
-                _ => None,
-            }
-        } else if conn.execute(&update, &[note]).await? == 1 {
-            Some(tx.reread::<E>(id).await?)
-        } else {
-            None
-        };
+        let written = tx.written_one::<E>(&mut update, id, note).await?;
         // The row is locked and its version was compared: exactly one row must be written.
         let written = written.ok_or_else(|| Fault::internal("a locked row was not written"))?;
         tx.entries.push(Entry {

@@ -6,14 +6,13 @@ use std::{
     future::Future,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, SubsecRound, Utc};
 use futures::future::BoxFuture;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
-    SqliteTransactionMode, StatementBuilder, TransactionOptions, TransactionTrait,
+    DatabaseConnection, DbBackend, QueryResult, StatementBuilder,
     sea_query::{IntoCondition, Query},
 };
 use sqlx::{
@@ -24,15 +23,18 @@ use sqlx::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
     },
 };
+use tokio::sync::Mutex as AsyncMutex;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
     Fault, Register, Timing,
+    attempt::Damage,
     audit::{self, Entry},
     change::Mint,
+    connection::{Connections, Lane, Lease, Which},
     dialect,
-    note::{NOTES, Note},
+    note::Note,
     record::{Fact, insert_statement},
 };
 
@@ -108,11 +110,51 @@ pub struct Statement<'a> {
 /// The connections to one database, and the register of its record types.
 ///
 /// Cheap to clone; all clones share the connections.
+///
+/// A program has one. What it does with records it does through the handles that it hands out.
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// use chrono::Utc;
+/// use library::author;
+/// use plimsoll_records::{Database, Fault, Options, Rows, Writer};
+/// use sea_orm::ActiveValue::Set;
+/// # let library::Stocked { folder, database, .. } = library::stocked().await?;
+/// # database.close().await;
+/// # let url = format!("sqlite:{}/library.db", folder.path().display());
+///
+/// let database = Database::connect(&url, library::register(), Options::default()).await?;
+///
+/// // The transaction commits, since the work answers `Ok`.
+/// let write = Writer::system(Utc::now());
+/// let grace = database.write(write, |tx| {
+///     Box::pin(async move {
+///         let grace = author::ActiveModel {
+///             name: Set("Grace".into()),
+///             ..Default::default()
+///         };
+///         tx.create::<author::Entity>(grace).await
+///     })
+/// });
+/// let grace: Result<author::Model, Fault> = grace.await;
+/// assert_eq!(grace?.lock_version, 0);
+///
+/// let authors = Rows::<author::Entity>::live().count(&database.read()).await?;
+/// assert_eq!(authors, 2);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Database {
-    writer: DatabaseConnection,
-    reader: DatabaseConnection,
-    observed: bool,
+    writer: Connections,
+    reader: Connections,
+    /// Past this layer; it connects when it is first used.
+    way_out: DatabaseConnection,
+    observer: Option<Observer>,
     register: Arc<Register>,
     transaction_timeout: Duration,
     writes: TaskTracker,
@@ -137,21 +179,32 @@ impl Database {
     /// A sentence that says what is wrong with the URL, or why no connection could be made.
     pub async fn connect(url: &str, register: Register, options: Options) -> Result<Self, String> {
         let scheme = url.split(':').next().unwrap_or_default();
-        let (mut writer, mut reader) = match scheme {
+        let Opened {
+            writer,
+            reader,
+            mut way_out,
+        } = match scheme {
             "sqlite" => sqlite(url, &options).await?,
             "postgres" | "postgresql" => {
                 // Writers that wait for each other must not keep readers from a connection.
                 let (writers, readers) = options.halves();
                 let writers = postgres(url, &options, writers).await?;
                 let readers = postgres(url, &options, readers).await?;
-                (writers.into(), readers.into())
+                Opened {
+                    way_out: aside(&writers).into(),
+                    writer: Connections::Postgres(Lane::new(writers)),
+                    reader: Connections::Postgres(Lane::new(readers)),
+                }
             }
             "mysql" | "mariadb" => {
-                // Writers that wait for each other must not keep readers from a connection.
                 let (writers, readers) = options.halves();
                 let writers = mysql(url, &options, writers).await?;
                 let readers = mysql(url, &options, readers).await?;
-                (writers.into(), readers.into())
+                Opened {
+                    way_out: aside(&writers).into(),
+                    writer: Connections::MySql(Lane::new(writers)),
+                    reader: Connections::MySql(Lane::new(readers)),
+                }
             }
             _ => {
                 return Err(
@@ -159,29 +212,21 @@ impl Database {
                 );
             }
         };
-        let observed = options.on_statement.is_some();
-        if let Some(observer) = options.on_statement {
-            for connection in [&mut writer, &mut reader] {
-                let observer = observer.clone();
-                connection.set_metric_callback(move |info| {
-                    let observe = |notes: Option<&[Note]>| {
-                        observer(&Statement {
-                            sql: &info.statement.sql,
-                            elapsed: info.elapsed,
-                            failed: info.failed,
-                            notes,
-                        });
-                    };
-                    if NOTES.try_with(|notes| observe(Some(notes))).is_err() {
-                        observe(None);
-                    }
+        if let Some(observer) = options.on_statement.clone() {
+            way_out.set_metric_callback(move |info| {
+                observer(&Statement {
+                    sql: &info.statement.sql,
+                    elapsed: info.elapsed,
+                    failed: info.failed,
+                    notes: None,
                 });
-            }
+            });
         }
         Ok(Self {
             writer,
             reader,
-            observed,
+            way_out,
+            observer: options.on_statement,
             register: Arc::new(register),
             transaction_timeout: options.transaction_timeout,
             writes: TaskTracker::new(),
@@ -191,8 +236,8 @@ impl Database {
     /// A handle to read with.
     pub fn read(&self) -> Read {
         Read {
-            connection: self.reader.clone(),
-            observed: self.observed,
+            connections: self.reader.clone(),
+            observer: self.observer.clone(),
         }
     }
 
@@ -237,21 +282,21 @@ impl Database {
             }
             _ => "ANALYZE".to_owned(),
         };
-        self.writer.execute_unprepared(&statement).await?;
-        Ok(())
+        self.writer.lease(Which::Any).await?.run(&statement).await
     }
 
     /// Closes the connections, once nothing uses them any longer.
     pub async fn close(&self) {
         // A connection that is already closed is what was asked for.
-        let _ = self.reader.close_by_ref().await;
-        let _ = self.writer.close_by_ref().await;
+        let _ = self.way_out.close_by_ref().await;
+        self.reader.close().await;
+        self.writer.close().await;
     }
 
-    /// SeaORM's own connection, past every guarantee of this layer; `reason` says why.
+    /// A connection for SeaORM's own calls, past every guarantee of this layer; `reason` says why.
     pub fn unguarded(&self, reason: &'static str) -> &DatabaseConnection {
         tracing::debug!(reason, "a connection is used past the record layer");
-        &self.writer
+        &self.way_out
     }
 
     /// The record types of this database.
@@ -260,7 +305,21 @@ impl Database {
     }
 
     fn backend(&self) -> DbBackend {
-        self.writer.get_database_backend()
+        self.writer.backend()
+    }
+
+    /// A connection with an open transaction. One that was lost while nobody used it gives way
+    /// to a fresh one: nothing was done yet.
+    async fn begin(&self) -> Result<Lease, Fault> {
+        let mut lease = self.writer.lease(Which::Any).await?;
+        match lease.begin().await {
+            Ok(()) => return Ok(lease),
+            Err(Fault::Transient(Timing::ConnectionLost)) => drop(lease),
+            Err(fault) => return Err(fault),
+        }
+        let mut lease = self.writer.lease(Which::Fresh).await?;
+        lease.begin().await?;
+        Ok(lease)
     }
 
     async fn transact<T, E, F>(&self, writer: Writer, work: F) -> Result<T, E>
@@ -268,27 +327,27 @@ impl Database {
         E: From<Fault>,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
     {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let connection = self
-            .writer
-            .begin_with_options(options)
-            .await
-            .map_err(|e| E::from(e.into()))?;
+        let lease = self.begin().await?;
         let mint = Mint::new(writer.seed);
         let mut tx = Tx {
-            connection,
-            observed: self.observed,
+            lease: AsyncMutex::new(lease),
+            backend: self.backend(),
+            observer: self.observer.clone(),
             writer,
             register: self.register.clone(),
             entries: Vec::new(),
+            attempts: 0,
+            damage: Damage::default(),
+            gate: None,
             ids: Mutex::new(mint),
         };
         let outcome = match tokio::time::timeout(self.transaction_timeout, work(&mut tx)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Fault::Transient(Timing::Timeout).into()),
+        };
+        let outcome = match outcome {
+            Ok(value) => tx.shut_gate().await.map(|()| value).map_err(E::from),
+            Err(error) => Err(error),
         };
         let outcome = match outcome {
             Ok(value) => audit::append(&mut tx)
@@ -298,13 +357,13 @@ impl Database {
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(value) => match tx.connection.commit().await.map_err(Fault::from) {
+            Ok(value) => match tx.lease.get_mut().end("COMMIT").await {
                 Ok(()) => Ok(value),
                 Err(Fault::Transient(Timing::ConnectionLost)) => Err(Fault::OutcomeUnknown.into()),
                 Err(fault) => Err(fault.into()),
             },
             Err(error) => {
-                if let Err(fault) = tx.connection.rollback().await {
+                if let Err(fault) = tx.lease.get_mut().end("ROLLBACK").await {
                     // The database rolls back what it can no longer be told about.
                     tracing::warn!(%fault, "a rollback failed");
                 }
@@ -345,8 +404,8 @@ impl Writer {
 /// A handle that reads.
 #[derive(Clone)]
 pub struct Read {
-    connection: DatabaseConnection,
-    observed: bool,
+    connections: Connections,
+    observer: Option<Observer>,
 }
 
 impl fmt::Debug for Read {
@@ -357,11 +416,18 @@ impl fmt::Debug for Read {
 
 /// An open transaction: it reads and writes, and ends with the function it was given to.
 pub struct Tx {
-    connection: DatabaseTransaction,
-    observed: bool,
+    lease: AsyncMutex<Lease>,
+    backend: DbBackend,
+    observer: Option<Observer>,
     writer: Writer,
     pub(crate) register: Arc<Register>,
+    /// The changes since the innermost attempt began.
     pub(crate) entries: Vec<Entry>,
+    /// How many attempts are open.
+    pub(crate) attempts: u32,
+    pub(crate) damage: Damage,
+    /// The row that holds the gate through the walls open.
+    pub(crate) gate: Option<Uuid>,
     pub(crate) ids: Mutex<Mint>,
 }
 
@@ -455,23 +521,26 @@ pub(crate) mod sealed {
     #[derive(Clone, Copy)]
     pub struct Conn<'a> {
         pub(super) on: On<'a>,
-        pub(super) observed: bool,
+        pub(super) observer: Option<&'a Observer>,
+        /// Where a transaction's failures are remembered.
+        pub(super) damage: Option<&'a Damage>,
     }
 
     /// What a statement runs on.
     #[derive(Clone, Copy)]
     pub(crate) enum On<'a> {
         /// One of the readers' connections.
-        Pool(&'a DatabaseConnection),
+        Pool(&'a Connections),
         /// The connection of an open transaction.
-        Tx(&'a DatabaseTransaction),
+        Tx(&'a AsyncMutex<Lease>, DbBackend),
     }
 
     impl Connected for Read {
         fn conn(&self) -> Conn<'_> {
             Conn {
-                on: On::Pool(&self.connection),
-                observed: self.observed,
+                on: On::Pool(&self.connections),
+                observer: self.observer.as_ref(),
+                damage: None,
             }
         }
     }
@@ -479,8 +548,9 @@ pub(crate) mod sealed {
     impl Connected for Tx {
         fn conn(&self) -> Conn<'_> {
             Conn {
-                on: On::Tx(&self.connection),
-                observed: self.observed,
+                on: On::Tx(&self.lease, self.backend),
+                observer: self.observer.as_ref(),
+                damage: Some(&self.damage),
             }
         }
     }
@@ -489,8 +559,8 @@ pub(crate) mod sealed {
 impl Conn<'_> {
     pub(crate) fn backend(&self) -> DbBackend {
         match self.on {
-            On::Pool(connection) => connection.get_database_backend(),
-            On::Tx(connection) => connection.get_database_backend(),
+            On::Pool(connections) => connections.backend(),
+            On::Tx(_, backend) => backend,
         }
     }
 
@@ -500,13 +570,52 @@ impl Conn<'_> {
         statement
     }
 
-    /// Runs a statement, with `notes` beside it for whoever observes.
-    async fn noted<T>(&self, notes: &[Note], running: impl Future<Output = T>) -> T {
-        if self.observed {
-            NOTES.scope(notes.to_vec(), running).await
-        } else {
-            running.await
+    /// Runs a statement, and tells whoever observes of it, with `notes` beside it.
+    ///
+    /// In a box of its own: otherwise the three drivers' futures, twenty kilobytes, would be part
+    /// of each resolver that might read something.
+    fn run<'a>(&'a self, ask: Ask<'a>, notes: &'a [Note]) -> BoxFuture<'a, Result<Answer, Fault>> {
+        Box::pin(self.run_now(ask, notes))
+    }
+
+    async fn run_now(&self, ask: Ask<'_>, notes: &[Note]) -> Result<Answer, Fault> {
+        if let Some(damage) = self.damage {
+            damage.may_run()?;
         }
+        let begun = self.observer.map(|_| Instant::now());
+        let done = match self.on {
+            On::Pool(connections) => {
+                let mut lease = connections.lease(Which::Any).await?;
+                match ask.on(&mut lease).await {
+                    // Perhaps before the statement began; reading twice harms nobody.
+                    Err(Fault::Transient(Timing::ConnectionLost)) => {
+                        drop(lease);
+                        let mut lease = connections.lease(Which::Fresh).await?;
+                        ask.on(&mut lease).await
+                    }
+                    done => done,
+                }
+            }
+            On::Tx(lease, _) => ask.on(&mut *lease.lock().await).await,
+        };
+        if let (Some(observer), Some(begun)) = (self.observer, begun) {
+            observer(&Statement {
+                sql: ask.sql(),
+                elapsed: begun.elapsed(),
+                failed: done.is_err(),
+                notes: Some(notes),
+            });
+        }
+        if let (Some(damage), Err(fault)) = (self.damage, &done) {
+            damage.after(fault);
+        }
+        done
+    }
+
+    /// Runs a statement that steers the transaction: one that MySQL does not prepare.
+    pub(crate) async fn control(&self, sql: &str) -> Result<(), Fault> {
+        self.run(Ask::Control(sql), &[]).await?;
+        Ok(())
     }
 
     /// Runs a statement that answers rows. `notes` say what it was made for: one for each table
@@ -517,13 +626,7 @@ impl Conn<'_> {
         notes: &[Note],
     ) -> Result<Vec<QueryResult>, Fault> {
         let statement = self.statement(query);
-        let running = async {
-            match self.on {
-                On::Pool(connection) => connection.query_all_raw(statement).await,
-                On::Tx(connection) => connection.query_all_raw(statement).await,
-            }
-        };
-        Ok(self.noted(notes, running).await?)
+        Ok(self.run(Ask::Rows(&statement), notes).await?.rows)
     }
 
     pub(crate) async fn one(
@@ -541,20 +644,63 @@ impl Conn<'_> {
         notes: &[Note],
     ) -> Result<u64, Fault> {
         let statement = self.statement(query);
-        let running = async {
-            match self.on {
-                On::Pool(connection) => connection.execute_raw(statement).await,
-                On::Tx(connection) => connection.execute_raw(statement).await,
-            }
-        };
-        Ok(self.noted(notes, running).await?.rows_affected())
+        Ok(self.run(Ask::Touch(&statement), notes).await?.touched)
     }
 }
 
-async fn sqlite(
-    url: &str,
-    options: &Options,
-) -> Result<(DatabaseConnection, DatabaseConnection), String> {
+/// What is asked of a connection.
+#[derive(Clone, Copy)]
+enum Ask<'a> {
+    /// The rows that a statement answers.
+    Rows(&'a sea_orm::Statement),
+    /// How many rows a statement touches.
+    Touch(&'a sea_orm::Statement),
+    /// A statement that is not prepared.
+    Control(&'a str),
+}
+
+/// What a connection answers.
+#[derive(Default)]
+struct Answer {
+    rows: Vec<QueryResult>,
+    touched: u64,
+}
+
+impl Ask<'_> {
+    fn sql(&self) -> &str {
+        match self {
+            Self::Rows(statement) | Self::Touch(statement) => &statement.sql,
+            Self::Control(sql) => sql,
+        }
+    }
+
+    async fn on(self, lease: &mut Lease) -> Result<Answer, Fault> {
+        let mut answer = Answer::default();
+        match self {
+            Self::Rows(statement) => answer.rows = lease.all(statement).await?,
+            Self::Touch(statement) => answer.touched = lease.execute(statement).await?,
+            Self::Control(sql) => lease.run(sql).await?,
+        }
+        Ok(answer)
+    }
+}
+
+/// The connections that one URL gives.
+struct Opened {
+    writer: Connections,
+    reader: Connections,
+    way_out: DatabaseConnection,
+}
+
+/// A pool of one connection to the same database, opened when it is first used.
+fn aside<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> sqlx::Pool<DB> {
+    pool.options()
+        .clone()
+        .max_connections(1)
+        .connect_lazy_with(pool.connect_options().as_ref().clone())
+}
+
+async fn sqlite(url: &str, options: &Options) -> Result<Opened, String> {
     let base: SqliteConnectOptions = url
         .parse()
         .map_err(|e| format!("the SQLite URL cannot be read: {e}"))?;
@@ -574,6 +720,8 @@ async fn sqlite(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // Or REPLACE would remove rows without asking the triggers that refuse it.
+        .pragma("recursive_triggers", "ON")
         .busy_timeout(options.acquire_timeout)
         .optimize_on_close(true, None)
         .disable_statement_logging();
@@ -599,7 +747,11 @@ async fn sqlite(
         .connect_with(base.create_if_missing(false).pragma("query_only", "ON"))
         .await
         .map_err(cannot)?;
-    Ok((writer.into(), reader.into()))
+    Ok(Opened {
+        way_out: aside(&writer).into(),
+        writer: Connections::Sqlite(Lane::new(writer)),
+        reader: Connections::Sqlite(Lane::new(reader)),
+    })
 }
 
 async fn postgres(url: &str, options: &Options, most: u32) -> Result<sqlx::PgPool, String> {

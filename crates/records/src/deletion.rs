@@ -57,7 +57,7 @@ impl Retention {
     }
 
     /// The latest deletion that may be purged at `now`.
-    pub(crate) fn cutoff(self, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub fn cutoff(self, now: DateTime<Utc>) -> DateTime<Utc> {
         now.checked_sub_signed(self.0)
             .unwrap_or(DateTime::<Utc>::MIN_UTC)
     }

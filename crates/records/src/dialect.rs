@@ -87,9 +87,55 @@ pub(crate) fn keys_table(backend: DbBackend, keys: &[Uuid]) -> TableRef {
     }
 }
 
+/// How many pairs [`looked_up`] takes: each row looks through all of them.
+pub(crate) const LOOKUP_CHUNK: usize = 1_000;
+
+/// What `pairs` say of `key`: the second of the pair whose first it is, else NULL. The
+/// statement's text is one for all numbers of pairs.
+pub(crate) fn looked_up(backend: DbBackend, key: Expr, pairs: &[(Uuid, Uuid)]) -> Expr {
+    match backend {
+        DbBackend::Postgres => {
+            let (keys, values): (Vec<Uuid>, Vec<Uuid>) = pairs.iter().copied().unzip();
+            Expr::cust_with_exprs(
+                "(SELECT v FROM unnest($1, $2) AS pair (k, v) WHERE k = $3)",
+                [
+                    Expr::val(uuid_array(&keys)),
+                    Expr::val(uuid_array(&values)),
+                    key,
+                ],
+            )
+        }
+        DbBackend::Sqlite => Expr::cust_with_exprs(
+            "unhex(json_extract(?, '$.\"' || lower(hex(?)) || '\"'))",
+            [Expr::val(hex_json_map(pairs)), key],
+        ),
+        _ => Expr::cust_with_exprs(
+            "UNHEX(JSON_UNQUOTE(JSON_EXTRACT(?, CONCAT('$.\"', LOWER(HEX(?)), '\"'))))",
+            [Expr::val(hex_json_map(pairs)), key],
+        ),
+    }
+}
+
 /// Whether the newest N of each parent are found by a lateral join rather than by ranking.
 pub(crate) fn has_lateral(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres
+}
+
+/// The exact sum of a column of integers, as text and in two parts: `high * 2^32 + low`.
+///
+/// PostgreSQL and MariaDB sum 64-bit integers as decimals. SQLite's sum of integers fails beyond
+/// 64 bits ("Built-in Aggregate Functions"); those of the upper and of the lower halves stay
+/// within.
+pub(crate) fn exact_sum(backend: DbBackend, column: Expr) -> [Expr; 2] {
+    let nothing = || Expr::cust("'0'");
+    match backend {
+        DbBackend::Sqlite => [
+            column.clone().right_shift(32).sum().cast_as("TEXT"),
+            column.bit_and(0xffff_ffff_i64).sum().cast_as("TEXT"),
+        ],
+        DbBackend::Postgres => [nothing(), column.sum().cast_as("TEXT")],
+        _ => [nothing(), column.sum().cast_as("CHAR")],
+    }
 }
 
 /// Locks the selected rows against every other change. SQLite has one writer: nothing to lock.
@@ -147,4 +193,15 @@ fn hex_json(keys: &[Uuid]) -> String {
     }
     json.push(']');
     json
+}
+
+fn hex_json_map(pairs: &[(Uuid, Uuid)]) -> String {
+    let pairs: serde_json::Map<String, serde_json::Value> = pairs
+        .iter()
+        .map(|(key, value)| {
+            let value = value.as_simple().to_string();
+            (key.as_simple().to_string(), value.into())
+        })
+        .collect();
+    serde_json::Value::Object(pairs).to_string()
 }

@@ -5,32 +5,93 @@
 //! SeaORM's `ConnectionTrait`: plain SeaORM calls have nothing to run on, so a filter for
 //! deleted rows or a version check cannot be forgotten.
 //!
-//! - Reads start at [`Rows`]: [`Rows::live`] unless a wider [`Scope`] is named.
-//! - Writes need a [`Tx`], which [`Database::write`] opens, commits or rolls back in one place.
-//!   A record is changed through a [`Locked`] row and the [`Version`] its editor saw.
-//! - Every change leaves a row in the audit log, in the same transaction.
+//! | to | there is |
+//! |---|---|
+//! | declare a table | [`record!`], [`link!`], [`fact!`], and an entry in the [`Register`] |
+//! | read | [`Rows`]: [`Rows::live`] unless a wider [`Scope`] is named |
+//! | read a list by pages | [`PageRequest`] with an [`Order`], [`Rows::page`] |
+//! | begin, commit, roll back | [`Database::write`], in one place |
+//! | add | [`Tx::create`], [`Tx::upsert`], under a parent that [`Tx::hold_live`] keeps |
+//! | change, delete, restore, purge | a [`Locked`] row and the [`Version`] its editor saw |
+//! | change many at once | a [`Batch`] |
+//! | let the database compute | an [`Adjustment`] |
+//! | know what went wrong | [`Refused`] by a rule, [`Fault`] by the database |
+//! | get past all this | [`Database::unguarded`] |
 //!
-//! An entity joins with one declaration, [`record!`], and an entry in the [`Register`].
+//! Every change leaves a row in the [audit log](audit_entity), in the same transaction.
+//!
+//! The crate's README is a start in five minutes, with what each guarantee costs and what a
+//! database needs; `examples/library` shows everything on tables that are not Plimsoll's. Both
+//! run as they stand.
+//!
+//! # Which rows
+//!
+//! Reading a deleted row takes a word, and so does a link to one:
+//!
+//! ```
+//! # mod library {
+//! #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # let library::Stocked { database, author, .. } = library::stocked().await?;
+//! use chrono::Utc;
+//! use library::{author, book};
+//! use plimsoll_records::{Refused, Rows, Version, Writer};
+//! use sea_orm::ColumnTrait;
+//!
+//! let deleted = database.write(Writer::system(Utc::now()), move |tx| {
+//!     Box::pin(async move {
+//!         let rows = Rows::<author::Entity>::live().filter(author::Column::Id.eq(author.id));
+//!         match rows.lock(tx).await? {
+//!             // Her books are declared to be taken along.
+//!             Some(author) => author.delete(tx, Version(0)).await.map(Some),
+//!             None => Ok(None),
+//!         }
+//!     })
+//! });
+//! let deleted: Result<Option<author::Model>, Refused<author::Entity>> = deleted.await;
+//! assert!(deleted?.is_some());
+//!
+//! let read = database.read();
+//! assert_eq!(Rows::<book::Entity>::live().count(&read).await?, 0);
+//! assert_eq!(Rows::<book::Entity>::only_deleted().count(&read).await?, 2);
+//! assert_eq!(Rows::<book::Entity>::with_deleted().count(&read).await?, 2);
+//! # Ok(())
+//! # }
+//! ```
 
+mod adjustment;
+mod aggregate;
+mod attempt;
 mod audit;
+mod batch;
 mod change;
+mod connection;
 mod database;
 mod deletion;
 mod dialect;
 mod fault;
+mod gate;
 mod link;
 mod note;
 mod page;
 mod record;
+mod referrers;
+mod related;
 mod removal;
 mod rows;
+mod stream;
+mod upsert;
 
+pub use adjustment::Adjustment;
 pub use audit::{Action, entity as audit_entity};
+pub use batch::{Batch, BatchRefused, MAX_BATCH, Outcome, Seen};
 pub use change::{Locked, MAX_DELETION, Refused, Version};
 pub use database::{Database, Observer, Options, Read, Reader, Statement, Tx, Writer};
 pub use deletion::{Deletion, RecordRef, Retention, entity as deletion_entity};
-pub use fault::{Fault, Timing};
-pub use link::{Link, links_to};
+pub use fault::{CODES, Code, CodeRow, ColumnRef, Fault, Meaning, Timing};
+pub use link::Link;
 pub use note::{MadeFor, Note};
 pub use page::{
     BadPage, DEFAULT_PAGE, Direction, MAX_PAGE, Order, Page, PageArguments, PageRequest,
@@ -39,6 +100,13 @@ pub use record::{
     Deferred, Dependent, Fact, OnDelete, Parent, Record, RecordInfo, Register, Table,
 };
 pub use rows::{Rows, Scope, Via};
+pub use stream::Batches;
+pub use upsert::{Upserted, WhenDeleted};
 
 #[doc(hidden)]
 pub use sea_orm;
+
+/// The program in the README is run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,7 +9,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    Fault, Locked, Note, Reader, Record, Refused, Rows, Scope, Tx, Version,
+    Action, Fault, Locked, Note, Reader, Record, Refused, Rows, Scope, Tx, Version,
     change::Changed,
     database::sealed::Connected,
     dialect,
@@ -20,6 +20,46 @@ use crate::{
 ///
 /// Changing an owner's links is a change of the owner: its version rises and the audit log
 /// tells it. A link to a deleted target is invisible, and back when the target is.
+///
+/// Implemented by [`link!`](crate::link!).
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// # let library::Stocked { database, books, subjects, .. } = library::stocked().await?;
+/// use chrono::Utc;
+/// use library::{book, book_subject, subject};
+/// use plimsoll_records::{Refused, Rows, Version, Writer};
+/// use sea_orm::ColumnTrait;
+///
+/// let (id, links) = (books[0].id, subjects.clone());
+/// let filed = database.write(Writer::system(Utc::now()), move |tx| {
+///     Box::pin(async move {
+///         // They are live, and stay so until the transaction ends.
+///         let links = tx.hold_live::<subject::Entity>(&links).await?;
+///         let rows = Rows::<book::Entity>::live().filter(book::Column::Id.eq(id));
+///         let Some(book) = rows.lock(tx).await? else {
+///             return Ok(None);
+///         };
+///         let filed = book.set_links::<book_subject::Entity>(tx, Version(0), &links).await?;
+///         Ok::<_, Refused<book::Entity>>(Some(filed))
+///     })
+/// });
+/// // A book's subjects are a part of it: its version rises.
+/// assert_eq!(filed.await?.map(|book| book.lock_version), Some(1));
+///
+/// // The subjects of many books, in one statement.
+/// let of_books = Rows::<subject::Entity>::live()
+///     .linked_by::<book_subject::Entity>(&[books[0].id, books[1].id], &database.read())
+///     .await?;
+/// assert_eq!(of_books[&books[0].id].len(), 2);
+/// assert!(!of_books.contains_key(&books[1].id));
+/// # Ok(())
+/// # }
+/// ```
 pub trait Link: EntityTrait {
     /// The record that the links belong to.
     type Owner: Record;
@@ -51,6 +91,61 @@ pub trait Link: EntityTrait {
     fn target_column() -> &'static str {
         Self::TARGET.as_str()
     }
+}
+
+/// Declares that an entity is a [`Link`]: what its owner calls it, how many an owner may have,
+/// and the two columns of its key with the records that they name. The link's place is its
+/// column `Position`.
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # use library::{book, subject};
+/// mod book_subject {
+///     use sea_orm::entity::prelude::*;
+///
+///     #[sea_orm::model]
+///     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+///     #[sea_orm(table_name = "book_subjects")]
+///     pub struct Model {
+///         #[sea_orm(primary_key, auto_increment = false)]
+///         pub book_id: Uuid,
+///         #[sea_orm(primary_key, auto_increment = false)]
+///         pub subject_id: Uuid,
+///         pub position: i32,
+///     }
+///
+///     impl ActiveModelBehavior for ActiveModel {}
+///
+///     plimsoll_records::link! {
+///         "subjects", max: 10,
+///         owner: BookId => super::book::Entity,
+///         target: SubjectId => super::subject::Entity,
+///     }
+/// }
+/// # fn main() {
+/// #     use plimsoll_records::Link;
+/// #     assert_eq!(<book_subject::Entity as Link>::owner_column(), "book_id");
+/// # }
+/// ```
+#[macro_export]
+macro_rules! link {
+    (
+        $name:literal, max: $max:expr,
+        owner: $owner_column:ident => $owner:path,
+        target: $target_column:ident => $target:path $(,)?
+    ) => {
+        impl $crate::Link for Entity {
+            type Owner = $owner;
+            type Target = $target;
+            const OWNER: Column = Column::$owner_column;
+            const TARGET: Column = Column::$target_column;
+            const POSITION: Column = Column::Position;
+            const NAME: &'static str = $name;
+            const MAX: usize = $max;
+        }
+    };
 }
 
 impl<E: Record> Rows<E> {
@@ -94,17 +189,6 @@ impl<E: Record> Rows<E> {
     }
 }
 
-/// `id` is an owner that links to `target` by `L`; for use in a filter.
-pub fn links_to<L: Link>(owner: Expr, target: Uuid) -> Expr {
-    owner.in_subquery(
-        Query::select()
-            .column((L::table(), L::owner_column()))
-            .from(L::table())
-            .and_where(Expr::col((L::table(), L::target_column())).eq(target))
-            .take(),
-    )
-}
-
 impl<O: Record> Locked<O> {
     /// Makes `targets` the owner's links, in this order, and raises the owner's version.
     /// Links to deleted targets stay as they are. The same links as before change nothing.
@@ -114,17 +198,19 @@ impl<O: Record> Locked<O> {
     ///
     /// # Errors
     ///
-    /// [`Refused::Conflict`] if the owner is no longer at the version that was `seen`.
+    /// [`Refused::Conflict`] if the owner is no longer at the version that was `seen`,
+    /// [`Refused::Deleted`] if it is deleted.
     pub async fn set_links<L: Link<Owner = O>>(
         self,
         tx: &mut Tx,
         seen: Version,
         targets: &[Uuid],
     ) -> Result<O::Model, Refused<O>> {
-        let owner = self.id();
-        let before: Vec<Uuid> = self.live_links::<L>(tx).await?;
+        let this = self.live()?;
+        let owner = this.id();
+        let before: Vec<Uuid> = this.live_links::<L>(tx).await?;
         if before == targets {
-            return self.unchanged(tx, seen).await;
+            return this.unchanged(tx, seen).await;
         }
         let mut changed = Changed::default();
         changed.note(
@@ -132,7 +218,7 @@ impl<O: Record> Locked<O> {
             serde_json::json!(before),
             serde_json::json!(targets),
         );
-        let model = self.raise(tx, seen, changed).await?;
+        let model = this.raise(tx, seen, changed).await?;
 
         let gone: Vec<Uuid> = before
             .into_iter()
@@ -150,7 +236,7 @@ impl<O: Record> Locked<O> {
                 &gone.iter().chain(targets).copied().collect::<Vec<_>>(),
             ));
         conn.execute(&remove, &[]).await?;
-        tx.add_links::<L>(&[(owner, targets.to_vec())]).await?;
+        tx.insert_links::<L>(&[(owner, targets.to_vec())]).await?;
         Ok(model)
     }
 
@@ -177,13 +263,36 @@ impl<O: Record> Locked<O> {
 }
 
 impl Tx {
-    /// Adds the links of records that this transaction has just created: pairs of owner and
-    /// targets. They are part of the creation, so no version rises.
+    /// Adds the links of records that this transaction has just created, in the same
+    /// [attempt](Tx::attempt) if in any: pairs of owner and targets. They are part of the
+    /// creation, so no version rises.
     ///
     /// # Errors
     ///
-    /// [`Fault::Reference`] if a target does not exist.
+    /// [`Fault::Reference`] if a target does not exist, [`Fault::Internal`] if an owner was not
+    /// just created: the links of any other change with [`Locked::set_links`].
     pub async fn add_links<L: Link>(&mut self, links: &[(Uuid, Vec<Uuid>)]) -> Result<(), Fault> {
+        let mut created: HashMap<Uuid, &mut Changed> = self
+            .entries
+            .iter_mut()
+            .filter(|entry| entry.action == Action::Create)
+            .map(|entry| (entry.record_id, &mut entry.changes))
+            .collect();
+        for (owner, targets) in links.iter().filter(|(_, targets)| !targets.is_empty()) {
+            let creation = created
+                .get_mut(owner)
+                .ok_or_else(|| Fault::internal("links of a record that was not just created"))?;
+            let none = serde_json::Value::Null;
+            creation.note(L::NAME, none, serde_json::json!(targets));
+        }
+        self.insert_links::<L>(links).await
+    }
+
+    async fn insert_links<L: Link>(&mut self, links: &[(Uuid, Vec<Uuid>)]) -> Result<(), Fault> {
+        if !self.register.has_link(L::table()) {
+            let table = L::table();
+            return Err(Fault::internal(format!("the register has no link {table}")));
+        }
         let flat: Vec<(Uuid, usize, Uuid)> = links
             .iter()
             .flat_map(|(owner, targets)| {
@@ -193,18 +302,6 @@ impl Tx {
                     .map(move |(at, target)| (*owner, at, *target))
             })
             .collect();
-        for (owner, targets) in links.iter().filter(|(_, targets)| !targets.is_empty()) {
-            let creation =
-                self.entries.iter_mut().rev().find(|entry| {
-                    entry.record_id == *owner && entry.action == crate::Action::Create
-                });
-            if let Some(creation) = creation {
-                let none = serde_json::Value::Null;
-                creation
-                    .changes
-                    .note(L::NAME, none, serde_json::json!(targets));
-            }
-        }
         for chunk in flat.chunks(dialect::INSERT_CHUNK) {
             let mut insert = Query::insert();
             insert.into_table(L::table()).columns([

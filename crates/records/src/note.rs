@@ -18,6 +18,8 @@ pub enum MadeFor {
     Scope(Scope),
     /// It changes the one that is at this version.
     Version(Version),
+    /// It changes the live one with an id, if it meets a condition.
+    Condition,
     /// It reads or changes, whether deleted or not, rows whose versions this transaction has read
     /// and locked.
     Locked,
@@ -35,9 +37,4 @@ impl Note {
     pub(crate) fn scope(table: &'static str, scope: Scope) -> Self {
         Self::new(table, MadeFor::Scope(scope))
     }
-}
-
-tokio::task_local! {
-    /// The notes of the statement that runs; set only while somebody observes.
-    pub(crate) static NOTES: Vec<Note>;
 }

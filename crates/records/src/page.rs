@@ -80,7 +80,7 @@ impl<E: Table> Order<E> {
         self
     }
 
-    fn reversed(&self) -> Self {
+    pub(crate) fn reversed(&self) -> Self {
         let keys = self
             .keys
             .iter()
@@ -121,7 +121,7 @@ impl<E: Table> Order<E> {
                 .all(|((column, _), value)| fits(column, value))
     }
 
-    fn apply(&self, select: &mut SelectStatement) {
+    pub(crate) fn apply(&self, select: &mut SelectStatement) {
         for (column, way) in &self.keys {
             select.order_by((E::default(), *column), way.sql());
         }
@@ -189,6 +189,41 @@ pub enum BadPage {
 }
 
 /// A page of an ordered list, ready to be read.
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// # let library::Stocked { database, .. } = library::stocked().await?;
+/// use library::book;
+/// use plimsoll_records::{BadPage, Direction, Order, PageArguments, PageRequest, Rows};
+///
+/// let by_title = || Order::by(book::Column::Title, Direction::Ascending);
+/// let mut arguments = PageArguments {
+///     first: Some(1),
+///     ..Default::default()
+/// };
+/// let request = PageRequest::parse("books", by_title(), &arguments)?;
+/// let page = Rows::<book::Entity>::live().page(&request, &database.read()).await?;
+/// let (cursor, book) = &page.rows[0];
+/// assert_eq!(book.title, "The Hull");
+/// assert!(page.has_next && !page.has_previous);
+///
+/// // The next page lies behind the cursor.
+/// arguments.after = Some(cursor.clone());
+/// let request = PageRequest::parse("books", by_title(), &arguments)?;
+/// let page = Rows::<book::Entity>::live().page(&request, &database.read()).await?;
+/// assert_eq!(page.rows[0].1.title, "The Mark");
+/// assert!(page.has_previous && !page.has_next);
+///
+/// // A cursor is good for the list that gave it out, and for no other.
+/// let other = PageRequest::parse("books of an author", by_title(), &arguments);
+/// assert_eq!(other.err(), Some(BadPage::ForeignCursor("after")));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct PageRequest<E: Table> {
     order: Order<E>,

@@ -9,10 +9,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use crate::{Link, rows::table_name};
+
 /// A table whose rows carry a version, are marked deleted instead of removed, and are audited.
 ///
 /// Implemented by [`record!`](crate::record!).
-pub trait Record: EntityTrait {
+pub trait Record: EntityTrait<Model: Sync> {
     /// The type of the record's id, a UUID.
     type Id: Copy + Send + Sync + From<Uuid> + Into<Uuid> + Into<Value> + 'static;
 
@@ -99,10 +101,40 @@ pub(crate) struct Child<'a> {
 }
 
 /// Every record type of a database. Deletions follow it from parents to children.
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # fn main() {
+/// use library::{author, book, loan, subject};
+/// use plimsoll_records::Register;
+///
+/// let register = Register::new()
+///     .with::<author::Entity>()
+///     .with::<book::Entity>()
+///     .with::<subject::Entity>()
+///     .with::<loan::Entity>();
+/// let tables: Vec<&str> = register.records().iter().map(|info| info.table).collect();
+/// assert_eq!(tables, ["authors", "books", "subjects", "loans"]);
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Register {
     records: Vec<RecordInfo>,
     by_table: HashMap<&'static str, usize>,
+    links: Vec<LinkInfo>,
+}
+
+/// One link table, as the [`Register`] knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkInfo {
+    pub(crate) table: &'static str,
+    pub(crate) owner_table: &'static str,
+    pub(crate) owner_column: &'static str,
+    pub(crate) target_table: &'static str,
+    pub(crate) target_column: &'static str,
+    pub(crate) name: &'static str,
 }
 
 impl Register {
@@ -118,6 +150,31 @@ impl Register {
         self.by_table.insert(info.table, self.records.len());
         self.records.push(info);
         self
+    }
+
+    /// The register with one more link table: purging a target tells the owners that link to it.
+    #[must_use]
+    pub fn with_link<L: Link>(mut self) -> Self {
+        self.links.push(LinkInfo {
+            table: L::table(),
+            owner_table: table_name::<L::Owner>(),
+            owner_column: L::owner_column(),
+            target_table: table_name::<L::Target>(),
+            target_column: L::target_column(),
+            name: L::NAME,
+        });
+        self
+    }
+
+    /// The link tables whose links point at rows of `table`.
+    pub(crate) fn links_to<'a>(&'a self, table: &'a str) -> impl Iterator<Item = &'a LinkInfo> {
+        self.links
+            .iter()
+            .filter(move |link| link.target_table == table)
+    }
+
+    pub(crate) fn has_link(&self, table: &str) -> bool {
+        self.links.iter().any(|link| link.table == table)
     }
 
     /// Every record type, in the order of registration.
@@ -164,16 +221,71 @@ impl Register {
 
 /// Declares that an entity is a [`Record`].
 ///
-/// The entity's module needs the columns `Id`, `CreatedAt`, `UpdatedAt`, `LockVersion`,
-/// `DeletedAt` and `DeletionId`.
+/// It stands in the entity's module, which needs the columns `Id`, `CreatedAt`, `UpdatedAt`,
+/// `LockVersion`, `DeletedAt` and `DeletionId` under SeaORM's own names for them (`id`,
+/// `created_at`, …). First comes the record's name, then the type of its id: `Uuid`, or a type of
+/// your own around one. What follows may be left out:
 ///
-/// ```ignore
-/// plimsoll_records::record! {
-///     "post", PostId,
-///     heavy: [Content],
-///     parents: [AuthorId => user::Entity, TakeAlong],
-///     dependents: [post_tag::Entity => PostId],
+/// - `heavy` and `secret`: columns that a read selects only when [`Rows::with`](crate::Rows::with)
+///   asks for them. Their type is a [`Deferred`]. Secret ones stay out of the audit log as well.
+/// - `computed`: columns that the database computes.
+/// - `parents`: columns that name another record, and what happens when that one is deleted: see
+///   [`OnDelete`].
+/// - `dependents`: tables of links and facts whose rows go when the record is purged, with the
+///   column that holds its id.
+///
+/// ```
+/// # mod author {
+/// #     use sea_orm::entity::prelude::*;
+/// #     #[sea_orm::model]
+/// #     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+/// #     #[sea_orm(table_name = "authors")]
+/// #     pub struct Model {
+/// #         #[sea_orm(primary_key, auto_increment = false)]
+/// #         pub id: Uuid,
+/// #         pub lock_version: i32,
+/// #         pub deleted_at: Option<DateTimeUtc>,
+/// #         pub deletion_id: Option<Uuid>,
+/// #         pub created_at: DateTimeUtc,
+/// #         pub updated_at: DateTimeUtc,
+/// #     }
+/// #     impl ActiveModelBehavior for ActiveModel {}
+/// #     plimsoll_records::record! { "author", Uuid }
+/// # }
+/// mod book {
+///     use plimsoll_records::Deferred;
+///     use sea_orm::entity::prelude::*;
+///
+///     #[sea_orm::model]
+///     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+///     #[sea_orm(table_name = "books")]
+///     pub struct Model {
+///         #[sea_orm(primary_key, auto_increment = false)]
+///         pub id: Uuid,
+///         pub title: String,
+///         pub summary: Deferred<String>,
+///         pub author_id: Uuid,
+///         pub lock_version: i32,
+///         pub deleted_at: Option<DateTimeUtc>,
+///         pub deletion_id: Option<Uuid>,
+///         pub created_at: DateTimeUtc,
+///         pub updated_at: DateTimeUtc,
+///     }
+///
+///     impl ActiveModelBehavior for ActiveModel {}
+///
+///     plimsoll_records::record! {
+///         "book", Uuid,
+///         heavy: [Summary],
+///         parents: [AuthorId => super::author::Entity, TakeAlong],
+///     }
 /// }
+/// # fn main() {
+/// #     use plimsoll_records::{OnDelete, Record};
+/// #     let info = <book::Entity as Record>::info();
+/// #     assert_eq!(info.parents[0].on_delete, OnDelete::TakeAlong);
+/// #     assert_eq!(info.parents[0].table, "authors");
+/// # }
 /// ```
 #[macro_export]
 macro_rules! record {
@@ -183,7 +295,7 @@ macro_rules! record {
         $(, secret: [$($secret:ident),*])?
         $(, computed: [$($computed:ident),*])?
         $(, parents: [$($column:ident => $parent:path, $rule:ident);*])?
-        $(, dependents: [$($dependent:ident :: Entity => $dependent_column:ident),*])?
+        $(, dependents: [$($dependent:path => $dependent_column:ident),*])?
         $(,)?
     ) => {
         impl $crate::Record for Entity {
@@ -210,8 +322,9 @@ macro_rules! record {
                         on_delete: $crate::OnDelete::$rule,
                     }),*)?],
                     dependents: vec![$($($crate::Dependent {
-                        table: super::$dependent::Entity.table_name(),
-                        column: super::$dependent::Column::$dependent_column.as_str(),
+                        table: <$dependent as Default>::default().table_name(),
+                        column: <<$dependent as $crate::sea_orm::EntityTrait>::Column>::$dependent_column
+                            .as_str(),
                     }),*)?],
                 }
             }

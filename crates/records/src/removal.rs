@@ -1,6 +1,6 @@
 //! Deleting, restoring and purging: what goes along, what stands in the way, and what comes back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -26,7 +26,8 @@ impl<E: Record> Locked<E> {
     ///
     /// # Errors
     ///
-    /// [`Refused::Conflict`], [`Refused::StillReferenced`] or [`Refused::TooMany`].
+    /// [`Refused::Conflict`], [`Refused::Deleted`] if it is deleted already,
+    /// [`Refused::StillReferenced`] or [`Refused::TooMany`].
     pub async fn delete(self, tx: &mut Tx, seen: Version) -> Result<E::Model, Refused<E>> {
         let id = self.id();
         let deletion = tx.mint();
@@ -36,26 +37,11 @@ impl<E: Record> Locked<E> {
         ];
         let changed = Changed::deletion(Action::Delete, deletion);
         let deleted = self
+            .live()?
             .write(tx, seen, Action::Delete, values, changed)
             .await?;
-        let table = E::default().table_name();
-        let taken = tx.take_along::<E>(table, id, deletion).await?;
-        tx.refuse_if_referenced::<E>(&taken).await?;
-        let row_count: usize = taken.iter().map(|(_, ids)| ids.len()).sum();
-        let row = deletion_entity::ActiveModel {
-            id: ActiveValue::Set(deletion),
-            created_at: ActiveValue::Set(tx.now()),
-            updated_at: ActiveValue::Set(tx.now()),
-            actor_id: ActiveValue::Set(tx.writer().actor),
-            root_type: ActiveValue::Set(E::TYPE.into()),
-            root_id: ActiveValue::Set(id),
-            row_count: ActiveValue::Set(i32::try_from(row_count).unwrap_or(i32::MAX)),
-            restored_at: ActiveValue::Set(None),
-            purged_at: ActiveValue::Set(None),
-        };
-        tx.conn()
-            .execute(&insert_statement::<deletion_entity::Entity>(&[row]), &[])
-            .await?;
+        let rest = tx.delete_rest::<E>(vec![(id, deletion)]).await;
+        tx.kept(rest).map_err(|(refused, _)| refused)?;
         Ok(deleted)
     }
 
@@ -64,10 +50,10 @@ impl<E: Record> Locked<E> {
     ///
     /// # Errors
     ///
-    /// [`Refused::Conflict`], [`Refused::TakenAlong`], [`Refused::ParentDeleted`], or
-    /// [`Fault::Duplicate`] inside [`Refused::Fault`] if a unique value was taken meanwhile.
+    /// [`Refused::Conflict`], [`Refused::Live`] if it is not deleted, [`Refused::TakenAlong`],
+    /// [`Refused::ParentDeleted`], or [`Fault::Duplicate`] inside [`Refused::Fault`] if a unique value was taken meanwhile.
     pub async fn restore(self, tx: &mut Tx, seen: Version) -> Result<E::Model, Refused<E>> {
-        let this = self.check(tx, seen).await?;
+        let this = self.deleted()?.check(tx, seen).await?;
         let deletion = this.own_deletion(tx).await?;
         let id = this.id();
         let values = vec![
@@ -78,42 +64,29 @@ impl<E: Record> Locked<E> {
         let restored = this
             .write(tx, seen, Action::Restore, values, changed)
             .await?;
-        let register = tx.register.clone();
-        let mut back: Vec<(&RecordInfo, Vec<Uuid>)> = Vec::new();
-        for info in register.reach(E::default().table_name()) {
-            let mut ids = tx.restore_table(info, deletion.id).await?;
-            if info.table == E::default().table_name() {
-                ids.push(id);
-            }
-            back.push((info, ids));
-        }
-        for (info, ids) in &back {
-            for parent in &info.parents {
-                if parent.on_delete != OnDelete::Leave {
-                    tx.refuse_under_deleted::<E>(info, parent, ids).await?;
-                }
-            }
-        }
-        tx.close_deletion(deletion.id, deletion_entity::Column::RestoredAt)
-            .await?;
+        let rest = tx.restore_rest::<E>(&[(id, deletion.id)]).await;
+        tx.kept(rest).map_err(|(refused, _)| refused)?;
         Ok(restored)
     }
 
     /// Removes the record, which must be the one that was named in its deletion, and all that
-    /// the deletion took along, for good.
+    /// the deletion took along, for good. Links to them go as well, which is a change of the
+    /// records that have the links: their versions rise and the audit log tells it, whether they
+    /// are live or deleted.
     ///
     /// # Errors
     ///
-    /// [`Refused::Conflict`], [`Refused::TakenAlong`], [`Refused::TooEarly`] before the
-    /// retention time is over, or [`Fault::Reference`] inside [`Refused::Fault`] if something
-    /// else still refers to one of the records.
+    /// [`Refused::Conflict`], [`Refused::Live`] if it is not deleted, [`Refused::TakenAlong`],
+    /// [`Refused::TooEarly`] before the retention time is over, [`Refused::TooMany`] if more than
+    /// [`MAX_DELETION`] links point at those that would go, or [`Fault::Reference`] inside
+    /// [`Refused::Fault`] if something else still refers to one of the records.
     pub async fn purge(
         self,
         tx: &mut Tx,
         seen: Version,
         retention: Retention,
     ) -> Result<E::Model, Refused<E>> {
-        let this = self.check(tx, seen).await?;
+        let this = self.deleted()?.check(tx, seen).await?;
         let deletion = this.own_deletion(tx).await?;
         let cutoff = retention.cutoff(tx.now());
         if deletion.created_at > cutoff {
@@ -126,12 +99,8 @@ impl<E: Record> Locked<E> {
         } else {
             this.model
         };
-        let register = tx.register.clone();
-        for info in register.reach(E::default().table_name()).into_iter().rev() {
-            tx.purge_table(info, deletion.id, cutoff).await?;
-        }
-        tx.close_deletion(deletion.id, deletion_entity::Column::PurgedAt)
-            .await?;
+        let rest = tx.purge_rest::<E>(deletion.id, cutoff).await;
+        tx.kept(rest)?;
         Ok(purged)
     }
 
@@ -152,21 +121,122 @@ impl<E: Record> Locked<E> {
     }
 }
 
-/// Rows of one table that a deletion took.
-type Taken = Vec<(&'static str, Vec<Uuid>)>;
+/// A row, and the deletion that takes it or gives it back.
+pub(crate) type Marked = (Uuid, Uuid);
+
+/// Why several deletions or restorations were refused, and for which of them, where that is
+/// known.
+pub(crate) type RestRefused<E> = (Refused<E>, Option<Uuid>);
+
+/// The rows of one table that some deletions took.
+type Taken = Vec<(&'static str, Vec<Marked>)>;
+
+/// A refusal that is nobody's in particular.
+fn whole<E: Record>(fault: impl Into<Refused<E>>) -> RestRefused<E> {
+    (fault.into(), None)
+}
 
 impl Tx {
-    /// Marks the live children of a deleted row, and theirs, as taken by `deletion`. It ends on
-    /// cycles, since only live rows are taken. Returns all rows of the deletion.
+    /// What follows the marking of the rows that are named in deletions: takes their children
+    /// along, looks for what stands in the way, and notes the deletions.
+    pub(crate) async fn delete_rest<E: Record>(
+        &mut self,
+        roots: Vec<Marked>,
+    ) -> Result<(), RestRefused<E>> {
+        let mut row_counts: HashMap<Uuid, i32> = HashMap::with_capacity(roots.len());
+        let taken = self
+            .take_along::<E>(E::default().table_name(), roots.clone())
+            .await
+            .map_err(whole)?;
+        self.refuse_if_referenced::<E>(&taken).await?;
+        for (_, deletion) in taken.iter().flat_map(|(_, rows)| rows) {
+            let count = row_counts.entry(*deletion).or_default();
+            *count = count.saturating_add(1);
+        }
+        let rows: Vec<deletion_entity::ActiveModel> = roots
+            .into_iter()
+            .map(|(id, deletion)| deletion_entity::ActiveModel {
+                id: ActiveValue::Set(deletion),
+                created_at: ActiveValue::Set(self.now()),
+                updated_at: ActiveValue::Set(self.now()),
+                actor_id: ActiveValue::Set(self.writer().actor),
+                root_type: ActiveValue::Set(E::TYPE.into()),
+                root_id: ActiveValue::Set(id),
+                row_count: ActiveValue::Set(row_counts.get(&deletion).copied().unwrap_or(1)),
+                restored_at: ActiveValue::Set(None),
+                purged_at: ActiveValue::Set(None),
+            })
+            .collect();
+        for chunk in rows.chunks(dialect::INSERT_CHUNK) {
+            let insert = insert_statement::<deletion_entity::Entity>(chunk);
+            self.conn().execute(&insert, &[]).await.map_err(whole)?;
+        }
+        Ok(())
+    }
+
+    /// What follows the restoration of the rows that were named in deletions: brings back what
+    /// went along, and looks whether it may be live.
+    pub(crate) async fn restore_rest<E: Record>(
+        &mut self,
+        roots: &[Marked],
+    ) -> Result<(), RestRefused<E>> {
+        let register = self.register.clone();
+        let deletions: Vec<Uuid> = roots.iter().map(|(_, deletion)| *deletion).collect();
+        let mut back: Vec<(&RecordInfo, Vec<Marked>)> = Vec::new();
+        let mut count = roots.len() as u64;
+        for info in register.reach(E::default().table_name()) {
+            let mut rows = self
+                .restore_table(info, &deletions, count)
+                .await
+                .map_err(whole)?;
+            count += rows.len() as u64;
+            if count > MAX_DELETION {
+                return Err(whole(Refused::TooMany));
+            }
+            if info.table == E::default().table_name() {
+                rows.extend(roots);
+            }
+            back.push((info, rows));
+        }
+        for (info, rows) in &back {
+            for parent in &info.parents {
+                if parent.on_delete != OnDelete::Leave {
+                    self.refuse_under_deleted::<E>(info, parent, rows).await?;
+                }
+            }
+        }
+        self.close_deletions(&deletions, deletion_entity::Column::RestoredAt)
+            .await
+            .map_err(whole)
+    }
+
+    async fn purge_rest<E: Record>(
+        &mut self,
+        deletion: Uuid,
+        cutoff: DateTime<Utc>,
+    ) -> Result<(), Refused<E>> {
+        let register = self.register.clone();
+        self.open_gate("purge").await?;
+        for info in register.reach(E::default().table_name()).into_iter().rev() {
+            self.purge_table::<E>(info, deletion, cutoff).await?;
+        }
+        self.shut_gate().await?;
+        self.close_deletions(&[deletion], deletion_entity::Column::PurgedAt)
+            .await?;
+        Ok(())
+    }
+
+    /// Marks the live children of deleted rows, and theirs, as taken by the deletions of their
+    /// parents. It ends on cycles, since only live rows are taken. Returns all rows of the
+    /// deletions.
     async fn take_along<E: Record>(
         &mut self,
         table: &'static str,
-        root: Uuid,
-        deletion: Uuid,
+        roots: Vec<Marked>,
     ) -> Result<Taken, Refused<E>> {
         let register = self.register.clone();
-        let mut taken: Taken = vec![(table, vec![root])];
-        let mut count = 1;
+        let mut count = roots.len() as u64;
+        let mut taken: Taken = vec![(table, roots)];
         let mut next = 0;
         while let Some((table, parents)) = taken.get(next).cloned() {
             next += 1;
@@ -176,7 +246,7 @@ impl Tx {
                 }
                 for chunk in parents.chunks(dialect::KEY_CHUNK) {
                     let children = self
-                        .mark_children(child.info, child.parent, chunk, deletion, count)
+                        .mark_children(child.info, child.parent, chunk, count)
                         .await?;
                     count += children.len() as u64;
                     if count > MAX_DELETION {
@@ -195,54 +265,105 @@ impl Tx {
         &mut self,
         info: &RecordInfo,
         parent: &Parent,
-        parents: &[Uuid],
-        deletion: Uuid,
+        parents: &[Marked],
         so_far: u64,
-    ) -> Result<Vec<Uuid>, Fault> {
+    ) -> Result<Vec<Marked>, Fault> {
+        let deletions: HashMap<Uuid, Uuid> = parents.iter().copied().collect();
+        let ids: Vec<Uuid> = parents.iter().map(|(id, _)| *id).collect();
         let conn = self.conn();
-        let condition = dialect::is_any_of(conn.backend(), Expr::col(parent.column), parents)
+        let condition = dialect::is_any_of(conn.backend(), Expr::col(parent.column), &ids)
             .and(Expr::col("deleted_at").is_null());
         let limit = (MAX_DELETION + 1).saturating_sub(so_far);
-        let rows = locked_versions(conn, info.table, Scope::Live, condition, limit).await?;
-        self.mark(info, &rows, Action::Delete, deletion).await?;
-        Ok(rows.into_iter().map(|(id, _)| id).collect())
+        let found = self
+            .lock_marked(info, Scope::Live, condition, parent.column, limit)
+            .await?;
+        let rows: Vec<(Marked, i32)> = found
+            .into_iter()
+            .filter_map(|((id, parent), version)| {
+                deletions
+                    .get(&parent)
+                    .map(|deletion| ((id, *deletion), version))
+            })
+            .collect();
+        self.mark(info, &rows, Action::Delete).await?;
+        Ok(rows.into_iter().map(|(marked, _)| marked).collect())
     }
 
-    /// Brings back the rows of one table that `deletion` took. Returns their ids.
+    /// Brings back the rows of one table that `deletions` took.
     async fn restore_table(
         &mut self,
         info: &RecordInfo,
-        deletion: Uuid,
-    ) -> Result<Vec<Uuid>, Fault> {
-        let condition = Expr::col("deletion_id").eq(deletion);
-        let rows = locked_versions(
-            self.conn(),
-            info.table,
-            Scope::OnlyDeleted,
-            condition,
-            MAX_DELETION,
-        )
-        .await?;
-        self.mark(info, &rows, Action::Restore, deletion).await?;
-        Ok(rows.into_iter().map(|(id, _)| id).collect())
+        deletions: &[Uuid],
+        so_far: u64,
+    ) -> Result<Vec<Marked>, Fault> {
+        let backend = self.conn().backend();
+        let condition = dialect::is_any_of(backend, Expr::col("deletion_id"), deletions);
+        let limit = (MAX_DELETION + 1).saturating_sub(so_far);
+        let rows = self
+            .lock_marked(info, Scope::OnlyDeleted, condition, "deletion_id", limit)
+            .await?;
+        self.mark(info, &rows, Action::Restore).await?;
+        Ok(rows.into_iter().map(|(marked, _)| marked).collect())
+    }
+
+    /// Locks the rows of one table that meet `condition`. Returns their ids, what `column` holds,
+    /// and their versions.
+    async fn lock_marked(
+        &mut self,
+        info: &RecordInfo,
+        scope: Scope,
+        condition: Expr,
+        column: &'static str,
+        limit: u64,
+    ) -> Result<Vec<(Marked, i32)>, Fault> {
+        let conn = self.conn();
+        let mut select = Query::select();
+        select
+            .column("id")
+            .column("lock_version")
+            .expr_as(Expr::col(column), "of")
+            .from(info.table)
+            .and_where(condition)
+            .order_by("id", sea_orm::Order::Asc)
+            .limit(limit);
+        dialect::lock_for_change(conn.backend(), &mut select);
+        let note = Note::scope(info.table, scope);
+        let rows = conn.all(&select, &[note]).await?;
+        rows.iter()
+            .map(|row| {
+                let marked = (get(row, "id")?, get(row, "of")?);
+                Ok((marked, get(row, "lock_version")?))
+            })
+            .collect()
     }
 
     /// Marks rows that are locked as deleted, or as live again, and raises their versions.
     async fn mark(
         &mut self,
         info: &RecordInfo,
-        rows: &[(Uuid, i32)],
+        rows: &[(Marked, i32)],
         action: Action,
-        deletion: Uuid,
     ) -> Result<(), Fault> {
         let conn = self.conn();
+        let backend = conn.backend();
         let now = self.now();
-        let (deleted_at, deletion_id) = match action {
-            Action::Delete => (Some(now), Some(deletion)),
-            _ => (None, None),
+        let one = rows.first().map(|((_, deletion), _)| *deletion);
+        let same = rows.iter().all(|((_, this), _)| Some(*this) == one);
+        let most = match action {
+            Action::Delete if !same => dialect::LOOKUP_CHUNK,
+            _ => dialect::KEY_CHUNK,
         };
-        for chunk in rows.chunks(dialect::KEY_CHUNK) {
-            let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
+        for chunk in rows.chunks(most) {
+            let pairs: Vec<Marked> = chunk.iter().map(|(marked, _)| *marked).collect();
+            let ids: Vec<Uuid> = pairs.iter().map(|(id, _)| *id).collect();
+            let (deleted_at, deletion_id) = match action {
+                Action::Delete if same => (Some(now), Expr::val(one)),
+                Action::Delete => {
+                    let deletion = dialect::looked_up(backend, Expr::col("id"), &pairs);
+                    (Some(now), deletion)
+                }
+                _ => (None, Expr::val(None::<Uuid>)),
+            };
             let mut update = Query::update();
             update
                 .table(info.table)
@@ -250,49 +371,60 @@ impl Tx {
                 .value("updated_at", now)
                 .value("deleted_at", deleted_at)
                 .value("deletion_id", deletion_id)
-                .and_where(dialect::is_any_of(conn.backend(), Expr::col("id"), &ids));
+                .and_where(dialect::is_any_of(backend, Expr::col("id"), &ids));
             conn.execute(&update, &[Note::new(info.table, MadeFor::Locked)])
                 .await?;
         }
-        self.entries.extend(rows.iter().map(|(id, version)| Entry {
-            action,
-            record_type: info.record_type,
-            record_id: *id,
-            from: Some(*version),
-            to: Some(version.wrapping_add(1)),
-            changes: Changed::deletion(action, deletion),
-        }));
+        self.entries
+            .extend(rows.iter().map(|((id, deletion), version)| Entry {
+                action,
+                record_type: info.record_type,
+                record_id: *id,
+                from: Some(*version),
+                to: Some(version.wrapping_add(1)),
+                changes: Changed::deletion(action, *deletion),
+            }));
         Ok(())
     }
 
     /// Refuses if a live record refers to one of the deleted rows by a relation that refuses.
-    async fn refuse_if_referenced<E: Record>(&mut self, taken: &Taken) -> Result<(), Refused<E>> {
+    async fn refuse_if_referenced<E: Record>(
+        &mut self,
+        taken: &Taken,
+    ) -> Result<(), RestRefused<E>> {
         let register = self.register.clone();
         let conn = self.conn();
-        for (table, ids) in taken {
+        for (table, rows) in taken {
             for child in register.children(table) {
                 if child.parent.on_delete != OnDelete::Refuse {
                     continue;
                 }
-                for chunk in ids.chunks(dialect::KEY_CHUNK) {
+                for chunk in rows.chunks(dialect::KEY_CHUNK) {
+                    let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
                     let column = Expr::col(child.parent.column);
                     let mut select = Query::select();
                     select
                         .column("id")
+                        .expr_as(column.clone(), "of")
                         .from(child.info.table)
-                        .and_where(dialect::is_any_of(conn.backend(), column, chunk))
+                        .and_where(dialect::is_any_of(conn.backend(), column, &ids))
                         .and_where(Expr::col("deleted_at").is_null())
                         .order_by("id", sea_orm::Order::Asc)
                         .limit(5);
                     let note = Note::scope(child.info.table, Scope::Live);
-                    let rows = conn.all(&select, &[note]).await?;
-                    let ids: Vec<Uuid> = rows
+                    let found = conn.all(&select, &[note]).await.map_err(whole)?;
+                    let found: Vec<(Uuid, Uuid)> = found
                         .iter()
-                        .map(|row| get(row, "id"))
-                        .collect::<Result<_, _>>()?;
-                    if !ids.is_empty() {
-                        let record_type = child.info.record_type;
-                        return Err(Refused::StillReferenced { record_type, ids });
+                        .map(|row| Ok((get(row, "id")?, get(row, "of")?)))
+                        .collect::<Result<_, Fault>>()
+                        .map_err(whole)?;
+                    if let Some((_, parent)) = found.first() {
+                        let refused = Refused::StillReferenced {
+                            record_type: child.info.record_type,
+                            ids: found.iter().map(|(id, _)| *id).collect(),
+                        };
+                        let of = chunk.iter().find(|(id, _)| id == parent);
+                        return Err((refused, of.map(|(_, deletion)| *deletion)));
                     }
                 }
             }
@@ -305,53 +437,100 @@ impl Tx {
         &mut self,
         info: &RecordInfo,
         parent: &Parent,
-        ids: &[Uuid],
-    ) -> Result<(), Refused<E>> {
+        rows: &[Marked],
+    ) -> Result<(), RestRefused<E>> {
         let register = self.register.clone();
         let Some(parent_info) = register.table(parent.table) else {
             return Ok(());
         };
-        let conn = self.conn();
-        for chunk in ids.chunks(dialect::KEY_CHUNK) {
-            let children = Query::select()
-                .column(parent.column)
-                .from(info.table)
-                .and_where(dialect::is_any_of(conn.backend(), Expr::col("id"), chunk))
-                .and_where(Expr::col(parent.column).is_not_null())
-                .take();
-            let mut select = Query::select();
-            select
-                .column("id")
-                .expr_as(Expr::col("deleted_at").is_not_null(), "gone")
-                .from(parent.table)
-                .and_where(Expr::col("id").in_subquery(children))
-                .order_by("id", sea_orm::Order::Asc);
-            dialect::lock_for_share(conn.backend(), &mut select);
-            let notes = [
-                Note::new(info.table, MadeFor::Locked),
-                Note::scope(parent.table, Scope::WithDeleted),
-            ];
-            for row in conn.all(&select, &notes).await? {
-                let gone = get::<bool>(&row, "gone")
-                    .or_else(|_| get::<i64>(&row, "gone").map(|n| n != 0))?;
-                if gone {
-                    return Err(Refused::ParentDeleted(RecordRef {
-                        record_type: parent_info.record_type,
-                        id: get(&row, "id")?,
-                    }));
-                }
+        for chunk in rows.chunks(dialect::KEY_CHUNK) {
+            let ids: Vec<Uuid> = chunk.iter().map(|(id, _)| *id).collect();
+            let gone = self
+                .deleted_parent(info, parent, &ids)
+                .await
+                .map_err(whole)?;
+            if let Some(gone) = gone {
+                let child = self
+                    .child_of(info, parent, gone, &ids)
+                    .await
+                    .map_err(whole)?;
+                let refused = Refused::ParentDeleted(RecordRef {
+                    record_type: parent_info.record_type,
+                    id: gone,
+                });
+                let of = chunk.iter().find(|(id, _)| Some(*id) == child);
+                return Err((refused, of.map(|(_, deletion)| *deletion)));
             }
         }
         Ok(())
     }
 
+    /// A deleted parent of one of these rows, if there is any. All their parents are kept as
+    /// they are until the transaction ends.
+    async fn deleted_parent(
+        &mut self,
+        info: &RecordInfo,
+        parent: &Parent,
+        ids: &[Uuid],
+    ) -> Result<Option<Uuid>, Fault> {
+        let conn = self.conn();
+        let children = Query::select()
+            .column(parent.column)
+            .from(info.table)
+            .and_where(dialect::is_any_of(conn.backend(), Expr::col("id"), ids))
+            .and_where(Expr::col(parent.column).is_not_null())
+            .take();
+        let mut select = Query::select();
+        select
+            .column("id")
+            .expr_as(Expr::col("deleted_at").is_not_null(), "gone")
+            .from(parent.table)
+            .and_where(Expr::col("id").in_subquery(children))
+            .order_by("id", sea_orm::Order::Asc);
+        dialect::lock_for_share(conn.backend(), &mut select);
+        let notes = [
+            Note::new(info.table, MadeFor::Locked),
+            Note::scope(parent.table, Scope::WithDeleted),
+        ];
+        for row in conn.all(&select, &notes).await? {
+            let gone =
+                get::<bool>(&row, "gone").or_else(|_| get::<i64>(&row, "gone").map(|n| n != 0))?;
+            if gone {
+                return Ok(Some(get(&row, "id")?));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of these rows that belongs to `parent_id`.
+    async fn child_of(
+        &mut self,
+        info: &RecordInfo,
+        parent: &Parent,
+        parent_id: Uuid,
+        ids: &[Uuid],
+    ) -> Result<Option<Uuid>, Fault> {
+        let conn = self.conn();
+        let select = Query::select()
+            .column("id")
+            .from(info.table)
+            .and_where(dialect::is_any_of(conn.backend(), Expr::col("id"), ids))
+            .and_where(Expr::col(parent.column).eq(parent_id))
+            .order_by("id", sea_orm::Order::Asc)
+            .limit(1)
+            .take();
+        let note = Note::new(info.table, MadeFor::Locked);
+        let row = conn.one(&select, &[note]).await?;
+        row.map(|row| get(&row, "id")).transpose()
+    }
+
     /// Removes the rows of one table that `deletion` took, children before their parents.
-    async fn purge_table(
+    async fn purge_table<E: Record>(
         &mut self,
         info: &RecordInfo,
         deletion: Uuid,
         cutoff: DateTime<Utc>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Refused<E>> {
         let of_itself = info
             .parents
             .iter()
@@ -367,6 +546,7 @@ impl Tx {
         .await?;
         let versions: HashMap<Uuid, i32> = rows.iter().copied().collect();
         let ids: Vec<Uuid> = rows.into_iter().map(|(id, _)| id).collect();
+        self.cut_links_to::<E>(info, &ids, deletion).await?;
         let conn = self.conn();
         for chunk in ids.chunks(dialect::KEY_CHUNK) {
             for dependent in &info.dependents {
@@ -397,8 +577,12 @@ impl Tx {
                     .and_where(dialect::is_any_of(conn.backend(), Expr::col("id"), chunk))
                     .and_where(Expr::col("deletion_id").eq(deletion))
                     .and_where(Expr::col("deleted_at").lte(cutoff));
-                conn.execute(&remove, &[Note::new(info.table, MadeFor::Purge)])
-                    .await?;
+                let note = Note::new(info.table, MadeFor::Purge);
+                let removed = conn.execute(&remove, &[note]).await?;
+                if removed != chunk.len() as u64 {
+                    // They are locked and were looked at: what is told is what is done.
+                    return Err(Fault::internal("locked rows were not removed").into());
+                }
             }
         }
         self.entries
@@ -453,18 +637,110 @@ impl Tx {
         Ok(levels)
     }
 
-    async fn close_deletion(
+    /// Tells the owners that link to rows which are about to be purged, whether they are live or
+    /// deleted: the links go for good, which is a change of theirs. Owners that the same
+    /// deletion took are left out; what went before them had their links removed.
+    async fn cut_links_to<E: Record>(
         &mut self,
-        id: Uuid,
+        info: &RecordInfo,
+        targets: &[Uuid],
+        deletion: Uuid,
+    ) -> Result<(), Refused<E>> {
+        let register = self.register.clone();
+        for link in register.links_to(info.table) {
+            let mut cut: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+            let mut count = 0;
+            for chunk in targets.chunks(dialect::KEY_CHUNK) {
+                let conn = self.conn();
+                let target = Expr::col(link.target_column);
+                let select = Query::select()
+                    .expr_as(Expr::col(link.owner_column), "owner")
+                    .expr_as(target.clone(), "target")
+                    .from(link.table)
+                    .and_where(dialect::is_any_of(conn.backend(), target, chunk))
+                    .order_by(link.target_column, sea_orm::Order::Asc)
+                    .limit(MAX_DELETION + 1 - count)
+                    .take();
+                let rows = conn.all(&select, &[]).await?;
+                count += rows.len() as u64;
+                if count > MAX_DELETION {
+                    return Err(Refused::TooMany);
+                }
+                for row in rows {
+                    let targets = cut.entry(get(&row, "owner")?).or_default();
+                    targets.push(get(&row, "target")?);
+                }
+            }
+            if let Some(owner) = register.table(link.owner_table) {
+                self.tell_owners(owner, link.name, &cut, deletion).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Raises the versions of records that are about to lose links, and notes which.
+    async fn tell_owners(
+        &mut self,
+        info: &RecordInfo,
+        name: &'static str,
+        cut: &BTreeMap<Uuid, Vec<Uuid>>,
+        deletion: Uuid,
+    ) -> Result<(), Fault> {
+        let owners: Vec<Uuid> = cut.keys().copied().collect();
+        let now = self.now();
+        for chunk in owners.chunks(dialect::KEY_CHUNK) {
+            let conn = self.conn();
+            let others = Expr::col("deletion_id")
+                .is_null()
+                .or(Expr::col("deletion_id").ne(deletion));
+            let condition = dialect::is_any_of(conn.backend(), Expr::col("id"), chunk).and(others);
+            let scope = Scope::WithDeleted;
+            let rows = locked_versions(conn, info.table, scope, condition, MAX_DELETION).await?;
+            if rows.is_empty() {
+                continue;
+            }
+            let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
+            let mut update = Query::update();
+            update
+                .table(info.table)
+                .value("lock_version", Expr::col("lock_version").add(1))
+                .value("updated_at", now)
+                .and_where(dialect::is_any_of(conn.backend(), Expr::col("id"), &ids));
+            conn.execute(&update, &[Note::new(info.table, MadeFor::Locked)])
+                .await?;
+            self.entries.extend(rows.iter().map(|(id, version)| {
+                let mut changes = Changed::default();
+                let gone = cut.get(id).map(Vec::as_slice).unwrap_or_default();
+                changes.note(name, serde_json::json!(gone), serde_json::json!([]));
+                Entry {
+                    action: Action::Update,
+                    record_type: info.record_type,
+                    record_id: *id,
+                    from: Some(*version),
+                    to: Some(version.wrapping_add(1)),
+                    changes,
+                }
+            }));
+        }
+        Ok(())
+    }
+
+    async fn close_deletions(
+        &mut self,
+        ids: &[Uuid],
         column: deletion_entity::Column,
     ) -> Result<(), Fault> {
-        let mut update = Query::update();
-        update
-            .table(deletion_entity::Entity)
-            .value(column, self.now())
-            .value(deletion_entity::Column::UpdatedAt, self.now())
-            .and_where(Expr::col(deletion_entity::Column::Id).eq(id));
-        self.conn().execute(&update, &[]).await?;
+        for chunk in ids.chunks(dialect::KEY_CHUNK) {
+            let conn = self.conn();
+            let id = Expr::col(deletion_entity::Column::Id);
+            let mut update = Query::update();
+            update
+                .table(deletion_entity::Entity)
+                .value(column, self.now())
+                .value(deletion_entity::Column::UpdatedAt, self.now())
+                .and_where(dialect::is_any_of(conn.backend(), id, chunk));
+            conn.execute(&update, &[]).await?;
+        }
         Ok(())
     }
 }

@@ -31,12 +31,42 @@ pub enum Scope {
 ///
 /// It sees live rows, unless made by [`with_deleted`](Rows::with_deleted),
 /// [`only_deleted`](Rows::only_deleted) or [`scoped`](Rows::scoped).
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// # let library::Stocked { database, author, .. } = library::stocked().await?;
+/// use library::book;
+/// use plimsoll_records::Rows;
+/// use sea_orm::ColumnTrait;
+///
+/// let read = database.read();
+/// let books = Rows::<book::Entity>::live().filter(book::Column::AuthorId.eq(author.id));
+/// assert_eq!(books.clone().count(&read).await?, 2);
+/// for book in books.all(20, &read).await? {
+///     // It is large, and was not asked for.
+///     assert_eq!(book.summary.get(), None);
+/// }
+///
+/// let hull = Rows::<book::Entity>::with_deleted()
+///     .filter(book::Column::Isbn.eq("978-1"))
+///     .with(book::Column::Summary)
+///     .one(&read)
+///     .await?;
+/// let summary = hull.and_then(|book| book.summary.into_inner());
+/// assert_eq!(summary.as_deref(), Some("All about The Hull."));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Rows<E: Table> {
     pub(crate) scope: Scope,
     pub(crate) condition: Condition,
-    extra: Vec<E::Column>,
+    pub(crate) extra: Vec<E::Column>,
     /// What its conditions read beside this table.
-    noted: Vec<Note>,
+    pub(crate) noted: Vec<Note>,
     entity: PhantomData<E>,
 }
 

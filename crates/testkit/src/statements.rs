@@ -38,7 +38,7 @@ impl Statements {
 
     /// From now on, looks for statements that reach one of these records' tables for no scope
     /// and no version.
-    pub(crate) fn watch(&self, register: &Register) {
+    pub fn watch(&self, register: &Register) {
         let tables = register.records().iter().map(|record| record.table);
         self.0.tables.get_or_init(|| tables.collect());
     }
@@ -80,10 +80,15 @@ fn unkept(sql: &str, note: &Note) -> Option<String> {
         MadeFor::Scope(Scope::Live) => has("deleted_at", "IS NULL"),
         MadeFor::Scope(Scope::WithDeleted) => true,
         MadeFor::Scope(Scope::OnlyDeleted) => {
-            has("deleted_at", "IS NOT NULL") || has("deletion_id", "=")
+            has("deleted_at", "IS NOT NULL")
+                || has("deletion_id", "=")
+                || has("deletion_id", "IN (")
         }
         MadeFor::Version(_) => {
             has("lock_version", "= \"lock_version\" +") && sql.contains(" AND \"lock_version\" =")
+        }
+        MadeFor::Condition => {
+            has("lock_version", "= \"lock_version\" +") && has("deleted_at", "IS NULL")
         }
         MadeFor::Locked => {
             !sql.starts_with("UPDATE") || has("lock_version", "= \"lock_version\" +")

@@ -4,8 +4,9 @@ use plimsoll_domain::{
     id::CategoryId,
     post,
 };
+use plimsoll_entity::{id::ImportSourceId, import_source, post_author, post_tag};
 use plimsoll_testkit::{World, on_every_engine};
-use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveValue::Set, EntityTrait as _};
 
 use crate::support::*;
 
@@ -58,6 +59,30 @@ async fn move_category(
     act!(world.store, system(world), |tx, viewer| category::update(
         tx, viewer, command
     ))
+}
+
+/// The rows of the tables that hold no records.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "link tables are no records to read"
+)]
+async fn facts(
+    world: &World,
+) -> (
+    Vec<post_tag::Model>,
+    Vec<post_author::Model>,
+    Vec<import_source::Model>,
+) {
+    let database = world.store.database();
+    let connection = database.unguarded("a test reads link tables");
+    let tags = post_tag::Entity::find().all(connection).await;
+    let authors = post_author::Entity::find().all(connection).await;
+    let sources = import_source::Entity::find().all(connection).await;
+    (
+        tags.expect("rows can be read"),
+        authors.expect("rows can be read"),
+        sources.expect("rows can be read"),
+    )
 }
 
 on_every_engine! {
@@ -324,5 +349,125 @@ on_every_engine! {
         assert_eq!(deleted.deleted_at, Some(kept));
         let fresh = post.fresh(&world.store).await.unwrap();
         assert_eq!((fresh.created_at, fresh.deleted_at), (kept, Some(kept)));
+    }
+
+    async fn cycles_and_records_that_are_their_own_parent_are_taken_once_and_come_back(world) {
+        let one = world.category("one", None).await;
+        let two = world.category("two", Some(&one)).await;
+        let three = world.category("three", Some(&two)).await;
+        let own = world.category("own", None).await;
+        // The layer would refuse both.
+        let below = "UPDATE categories SET parent_id = {parent}, lock_version = lock_version + 1 \
+                     WHERE id = {id}";
+        by_hand(&world, below, &[("parent", three.uuid()), ("id", one.uuid())]).await;
+        by_hand(&world, below, &[("parent", own.uuid()), ("id", own.uuid())]).await;
+        let before = [
+            one.fresh(&world.store).await.unwrap(),
+            two.fresh(&world.store).await.unwrap(),
+            three.fresh(&world.store).await.unwrap(),
+            own.fresh(&world.store).await.unwrap(),
+        ];
+        let [one, two, three, own] = before.clone();
+        let gone = two.delete(&world.store, system(&world)).await.unwrap();
+        assert_eq!(deletion(&world, gone.deletion_id.unwrap()).await.row_count, 3);
+        for category in [&one, &two, &three] {
+            let now = category.fresh(&world.store).await.unwrap();
+            assert_eq!(now.deletion_id, gone.deletion_id);
+            assert_eq!(now.lock_version, category.lock_version + 1, "once");
+        }
+        let own_gone = own.delete(&world.store, system(&world)).await.unwrap();
+        assert_eq!(own_gone.lock_version, own.lock_version + 1);
+        assert_eq!(deletion(&world, own_gone.deletion_id.unwrap()).await.row_count, 1);
+
+        gone.restore(&world.store, system(&world)).await.unwrap();
+        own_gone.restore(&world.store, system(&world)).await.unwrap();
+        for category in before {
+            let now = category.fresh(&world.store).await.unwrap();
+            assert_eq!((now.deleted_at, now.deletion_id), (None, None));
+            assert_eq!(now.lock_version, category.lock_version + 2, "once");
+            assert_eq!(now.parent_id, category.parent_id);
+        }
+    }
+
+    async fn a_refusal_names_the_first_five_of_what_stands_in_the_way(world) {
+        let author = world.user("author", plimsoll_domain::Role::User).await;
+        let top = world.category("top", None).await;
+        let below = world.category("below", Some(&top)).await;
+        let mut posts = Vec::new();
+        for n in 0..7 {
+            let title = format!("Post {n}");
+            posts.push(filed_post(&world, &author, &title, Some(below.id), &[]).await);
+        }
+        let gone = posts.remove(1);
+        gone.delete(&world.store, system(&world)).await.unwrap();
+        let refused = top.delete(&world.store, system(&world)).await;
+        let Err(Error::StillReferenced { record_type, ids, .. }) = refused else {
+            panic!("{refused:?}")
+        };
+        let first: Vec<_> = posts[..5].iter().map(Life::uuid).collect();
+        assert_eq!((record_type.as_str(), ids), ("post", first), "live ones, in order");
+    }
+
+    async fn what_is_no_record_stays_as_it_is(world) {
+        let people = people(&world).await;
+        let tag = world.tag("tag").await;
+        let post = filed_post(&world, &people.ada, "Post", None, &[tag.id]).await;
+        let by = world.as_user(&people.ada);
+        let post = set_co_authors(&world.store, by, &post, &[people.grace.id]).await.unwrap();
+        let id = post.id;
+        act!(world.store, system(&world), |tx, _viewer| async {
+            let row = import_source::ActiveModel {
+                id: Set(ImportSourceId(tx.mint())),
+                source_key: Set("0".repeat(64)),
+                source: Set("folder".into()),
+                path: Set("post.md".into()),
+                hash: Set("0".repeat(64)),
+                post_id: Set(id),
+                post_version: Set(0),
+                created_at: Set(tx.now()),
+                updated_at: Set(tx.now()),
+            };
+            tx.insert_facts::<import_source::Entity>(vec![row]).await?;
+            plimsoll_domain::Result::Ok(())
+        }).unwrap();
+        let before = facts(&world).await;
+        assert_eq!((before.0.len(), before.1.len(), before.2.len()), (1, 1, 1));
+        let tag = tag.delete(&world.store, system(&world)).await.unwrap();
+        let grace = people.grace.delete(&world.store, system(&world)).await.unwrap();
+        let ada = people.ada.delete(&world.store, system(&world)).await.unwrap();
+        assert_eq!(facts(&world).await, before);
+        ada.restore(&world.store, system(&world)).await.unwrap();
+        grace.restore(&world.store, system(&world)).await.unwrap();
+        tag.restore(&world.store, system(&world)).await.unwrap();
+        assert_eq!(facts(&world).await, before);
+        assert_eq!(tag_names(&world.store, &post).await, ["tag"]);
+        assert_eq!(co_author_names(&world.store, &post).await, ["grace"]);
+    }
+
+    async fn all_rows_of_a_deletion_carry_one_time_whatever_the_year(world) {
+        // MariaDB's and MySQL's TIMESTAMP would end on 19 January 2038.
+        for (n, now) in ["2038-01-19T03:14:07.999999Z", "2262-04-11T23:47:16.000001Z"]
+            .into_iter()
+            .enumerate()
+        {
+            let now: chrono::DateTime<chrono::Utc> = now.parse().unwrap();
+            let ada = world.user(&format!("ada{n}"), plimsoll_domain::Role::User).await;
+            let profile = profile_of(&world, &ada).await;
+            let post = world.post(&ada, &format!("Post {n}")).await;
+            let request = world.request_at(plimsoll_domain::Viewer::System, now);
+            let gone = ada.delete(&world.store, request).await.unwrap();
+            let profile = profile.fresh(&world.store).await.unwrap();
+            let post = post.fresh(&world.store).await.unwrap();
+            for (deleted_at, updated_at) in [
+                (gone.deleted_at, gone.updated_at),
+                (profile.deleted_at, profile.updated_at),
+                (post.deleted_at, post.updated_at),
+            ] {
+                assert_eq!((deleted_at, updated_at), (Some(now), now));
+            }
+            assert_eq!(ada.fresh(&world.store).await.unwrap().deleted_at, Some(now));
+            let entry = deletion(&world, gone.deletion_id.unwrap()).await;
+            assert_eq!((entry.created_at, entry.row_count), (now, 3));
+        }
     }
 }

@@ -188,4 +188,61 @@ on_every_engine! {
         let now = post.fresh(&world.store).await.unwrap();
         assert_eq!(now.lock_version, Version(post.lock_version).0 + 1);
     }
+
+    async fn purging_a_tag_is_told_by_the_posts_that_lose_it_live_or_deleted(world) {
+        let author = world.user("author", Role::User).await;
+        let ids = tags(&world, &["gone", "kept"]).await;
+        let live = filed_post(&world, &author, "Live", None, &ids).await;
+        let deleted = filed_post(&world, &author, "Deleted", None, &ids[..1]).await;
+        let deleted = deleted.delete(&world.store, system(&world)).await.unwrap();
+        let other = filed_post(&world, &author, "Other", None, &ids[1..]).await;
+        let tag = Tag::seen(&world.store, &Viewer::System, Scope::Live, &[ids[0].into()]).await;
+        let tag = tag[0].delete(&world.store, system(&world)).await.unwrap();
+        assert_eq!(live.fresh(&world.store).await.as_ref(), Some(&live), "it may come back yet");
+        let before = audit_count(&world.store).await;
+        let later = World::beginning() + chrono::Duration::days(60);
+        let purge = world.request_at(Viewer::System, later);
+        tag.purge(&world.store, purge).await.unwrap();
+
+        assert_eq!(audit_count(&world.store).await, before + 3);
+        for post in [&live, &deleted] {
+            let now = post.fresh(&world.store).await.unwrap();
+            assert_eq!((now.lock_version, now.updated_at), (post.lock_version + 1, later));
+            assert_eq!(now.deleted_at, post.deleted_at);
+            let last = audit_of(&world.store, post.uuid()).await.pop().unwrap();
+            assert_eq!((last.action.as_str(), last.request_id), ("update", Some(purge.id)));
+            assert_eq!(last.from_version, Some(post.lock_version));
+            assert_eq!(last.to_version, Some(now.lock_version));
+            assert_eq!(last.changes, serde_json::json!({ "tags": [[ids[0].0], []] }));
+        }
+        assert_eq!(other.fresh(&world.store).await, Some(other));
+        assert_eq!(tag_names(&world.store, &live).await, ["kept"]);
+        let back = deleted.fresh(&world.store).await.unwrap();
+        let back = back.restore(&world.store, system(&world)).await.unwrap();
+        assert_eq!(tag_names(&world.store, &back).await, Vec::<String>::new());
+    }
+
+    async fn purging_a_user_is_told_by_the_posts_of_others_alone(world) {
+        let ada = world.user("ada", Role::User).await;
+        let grace = world.user("grace", Role::User).await;
+        let of_grace = world.post(&grace, "Of Grace").await;
+        let with_ada = set_co_authors(
+            &world.store, world.as_user(&grace), &of_grace, &[ada.id],
+        ).await.unwrap();
+        let of_ada = world.post(&ada, "Of Ada").await;
+        let of_ada = set_co_authors(
+            &world.store, world.as_user(&ada), &of_ada, &[grace.id],
+        ).await.unwrap();
+        let ada = ada.delete(&world.store, system(&world)).await.unwrap();
+        let before = audit_count(&world.store).await;
+        let later = World::beginning() + chrono::Duration::days(60);
+        ada.purge(&world.store, world.request_at(Viewer::System, later)).await.unwrap();
+        assert_eq!(audit_count(&world.store).await, before + 3, "ada, her post, and grace's");
+        let now = with_ada.fresh(&world.store).await.unwrap();
+        assert_eq!(now.lock_version, with_ada.lock_version + 1);
+        let last = audit_of(&world.store, now.uuid()).await.pop().unwrap();
+        assert_eq!(last.changes, serde_json::json!({ "co_authors": [[ada.id.0], []] }));
+        let last = audit_of(&world.store, of_ada.uuid()).await.pop().unwrap();
+        assert_eq!(last.action, "purge");
+    }
 }

@@ -2,17 +2,29 @@
 
 #[macro_use]
 mod support;
+mod shelf;
 
+mod adjusting;
+mod adopters;
+mod aggregates;
+mod attempts;
 mod audit;
+mod bulk;
 mod deleting;
+mod faults;
 mod links;
+mod page_property;
 mod pages;
+mod parents;
 mod policy;
 mod purging;
 mod races;
 mod reading;
+mod related;
 mod restoring;
 mod schema;
 mod sessions;
 mod unique;
+mod upsert;
 mod versions;
+mod walls;

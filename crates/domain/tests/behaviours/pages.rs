@@ -450,7 +450,8 @@ on_every_engine! {
             _ => "ANALYZE posts",
         };
         for sql in [
-            "UPDATE posts SET deleted_at = created_at, deletion_id = id \
+            "UPDATE posts SET deleted_at = created_at, deletion_id = id, \
+             lock_version = lock_version + 1 \
              WHERE slug NOT LIKE '%00' AND slug NOT LIKE '%50'",
             analyze,
         ] {

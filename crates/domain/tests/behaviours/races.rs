@@ -159,6 +159,39 @@ on_every_engine! {
         }
     }
 
+    async fn of_a_restoration_and_a_purge_at_the_same_moment_exactly_one_succeeds(world) {
+        let later = plimsoll_testkit::World::beginning() + chrono::Duration::days(60);
+        let category = world.category("category", None).await;
+        for round in 0..ROUNDS {
+            let author = world.user(&format!("author{round}"), Role::User).await;
+            let post = filed_post(
+                &world, &author, &format!("Post {round}"), Some(category.id), &[],
+            ).await;
+            let gone = author.delete(&world.store, system(&world)).await.unwrap();
+            let at_that_time = || world.request_at(plimsoll_domain::Viewer::System, later);
+            let (store, request, this) = (world.store.clone(), at_that_time(), gone.clone());
+            let restore = task(async move { this.restore(&store, request).await });
+            let (store, request, this) = (world.store.clone(), at_that_time(), gone.clone());
+            let purge = task(async move { this.purge(&store, request).await });
+            // Either may come first.
+            let tasks = if round % 2 == 0 { vec![restore, purge] } else { vec![purge, restore] };
+            let outcomes = at_once(tasks).await;
+            let won = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            assert_eq!(won, 1, "{outcomes:?}");
+            assert!(outcomes.iter().all(lost_well), "{outcomes:?}");
+            let restored = outcomes[round % 2].is_ok();
+            // All of it is there, or nothing.
+            assert_eq!(author.is_live(&world.store).await, restored);
+            assert_eq!(post.is_live(&world.store).await, restored);
+            assert_eq!(author.fresh(&world.store).await.is_some(), restored);
+            assert_eq!(post.fresh(&world.store).await.is_some(), restored);
+            let entry = deletion(&world, gone.deletion_id.unwrap()).await;
+            assert_eq!((entry.restored_at.is_some(), entry.purged_at.is_some()), (restored, !restored));
+            let last = audit_of(&world.store, post.uuid()).await.pop().unwrap();
+            assert_eq!(last.action, if restored { "restore" } else { "purge" });
+        }
+    }
+
     async fn of_two_deletions_at_the_same_moment_exactly_one_succeeds(world) {
         for round in 0..ROUNDS {
             let tag = world.tag(&format!("tag {round}")).await;

@@ -1,13 +1,18 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Duration, Utc};
+use futures::TryStreamExt as _;
 use plimsoll_domain::{
-    Scope, Viewer, category, deletion,
+    Direction, Scope, Viewer, category, deletion,
     deletion::RecordKind,
     post::{self, Post, PostFilter, PostsOf},
     profile, tag,
     user::{self, User},
 };
-use plimsoll_testkit::{World, on_every_engine};
+use plimsoll_entity::{post as posts, post_tag, tag as tags, user as users};
+use plimsoll_records::{Order, PageRequest, Rows, Via};
+use plimsoll_testkit::{Engine, World, on_every_engine};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, Statement};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -24,7 +29,7 @@ async fn titles(
     let read = world.store.read();
     let filter = PostFilter { published };
     let order = Default::default();
-    let descending = plimsoll_domain::Direction::Descending;
+    let descending = Direction::Descending;
     let page = post::page(&read, by, scope, filter, (order, descending), &first(200))
         .await
         .unwrap();
@@ -38,7 +43,372 @@ fn set(titles: &[&str]) -> BTreeSet<String> {
     titles.iter().map(|title| (*title).to_owned()).collect()
 }
 
+fn in_scope(post: &Post, scope: Scope) -> bool {
+    match scope {
+        Scope::Live => post.deleted_at.is_none(),
+        Scope::WithDeleted => true,
+        Scope::OnlyDeleted => post.deleted_at.is_some(),
+    }
+}
+
+/// A value of a statement, as its engine writes it.
+enum Literal<'a> {
+    Number(i64),
+    Text(&'a str),
+    Id(Uuid),
+    Ids(&'a [Uuid]),
+}
+
+impl Literal<'_> {
+    fn sql(&self, engine: Engine) -> String {
+        match (self, engine) {
+            (Self::Number(number), _) => number.to_string(),
+            (Self::Text(text), _) => format!("'{text}'"),
+            (Self::Id(id), Engine::Postgres) => format!("'{id}'::uuid"),
+            (Self::Id(id), _) => format!("x'{}'", id.simple()),
+            (Self::Ids(ids), Engine::Postgres) => {
+                let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+                format!("'{{{}}}'::uuid[]", ids.join(","))
+            }
+            (Self::Ids(ids), _) => {
+                let ids: Vec<String> = ids
+                    .iter()
+                    .map(|id| format!("\"{}\"", id.simple()))
+                    .collect();
+                format!("'[{}]'", ids.join(","))
+            }
+        }
+    }
+}
+
+/// How the engine goes about the one statement that ran last, which had these values.
+async fn plan(world: &World, values: &[Literal<'_>]) -> String {
+    let mut ran = world.statements.take();
+    assert_eq!(ran.len(), 1, "{ran:?}");
+    let mut sql = ran.remove(0);
+    for (at, value) in values.iter().enumerate().rev() {
+        let value = value.sql(world.engine);
+        sql = match world.engine {
+            Engine::Postgres => sql.replace(&format!("${}", at + 1), &value),
+            _ => {
+                let mut marks = sql.rmatch_indices('?').map(|(at, _)| at);
+                let mark = marks.next().expect("there is a value");
+                format!("{}{value}{}", &sql[..mark], &sql[mark + 1..])
+            }
+        };
+    }
+    let (explain, column) = match world.engine {
+        Engine::Sqlite => (format!("EXPLAIN QUERY PLAN {sql}"), 3),
+        Engine::Postgres => (format!("EXPLAIN {sql}"), 0),
+        Engine::MariaDb => (format!("EXPLAIN FORMAT=JSON {sql}"), 0),
+    };
+    let connection = world.store.database().unguarded("a test looks at plans");
+    let statement = Statement::from_string(connection.get_database_backend(), explain);
+    let rows = connection.query_all_raw(statement).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+    world.statements.take();
+    let lines = rows
+        .iter()
+        .map(|row| row.try_get_by_index::<String>(column));
+    let lines: Vec<String> = lines.map(|line| line.expect("a plan is text")).collect();
+    lines.join("\n")
+}
+
+/// The plan reads all rows of the table, deleted ones as well.
+fn reads_all_of(table: &str, plan: &str, engine: Engine) -> bool {
+    match engine {
+        Engine::Sqlite => plan
+            .lines()
+            .any(|line| line.starts_with(&format!("SCAN {table}")) && !line.contains("INDEX")),
+        Engine::Postgres => plan.contains(&format!("Seq Scan on {table}")),
+        Engine::MariaDb => {
+            let of_table = format!("\"table_name\": \"{table}\"");
+            plan.split(&of_table).skip(1).any(|rest| {
+                let rest = rest.trim_start_matches([',', '\n', ' ']);
+                rest.starts_with("\"access_type\": \"ALL\"")
+            })
+        }
+    }
+}
+
 on_every_engine! {
+    async fn every_kind_of_read_shows_what_is_in_its_scope_and_nothing_else(world) {
+        let people = people(&world).await;
+        let (used, unused) = (world.tag("used").await, world.tag("unused").await);
+        let mut all = Vec::new();
+        for n in 0..9 {
+            let author = if n < 6 { &people.ada } else { &people.grace };
+            let tag = if n % 2 == 0 { &used } else { &unused };
+            let post = filed_post(&world, author, &format!("Post {n}"), None, &[tag.id]).await;
+            // Grace has deleted ones alone; the tag `unused` is on deleted ones alone.
+            let goes = n % 2 == 1 || n >= 6;
+            all.push(if goes {
+                post.delete(&world.store, system(&world)).await.unwrap()
+            } else {
+                post
+            });
+        }
+        let read = world.store.read();
+        let authors = [people.ada.uuid(), people.grace.uuid(), people.admin.uuid()];
+        for scope in SCOPES {
+            let context = format!("{scope:?}");
+            let rows = || Rows::<posts::Entity>::scoped(scope);
+            let expected: Vec<&Post> = all.iter().filter(|post| in_scope(post, scope)).collect();
+            let ids: Vec<Uuid> = expected.iter().map(|post| post.uuid()).collect();
+            let every: Vec<Uuid> = all.iter().map(Life::uuid).collect();
+            let id = |post: &Post| post.uuid();
+
+            let found = rows().all(100, &read).await.unwrap();
+            assert_eq!(found.iter().map(id).collect::<Vec<_>>(), ids, "{context}: list");
+            let found = rows().by_ids(&every, &read).await.unwrap();
+            let found: BTreeSet<Uuid> = found.into_keys().collect();
+            assert_eq!(Vec::from_iter(found), ids, "{context}: by id");
+            assert_eq!(rows().count(&read).await.unwrap(), ids.len() as u64, "{context}: count");
+            for post in &all {
+                let this = || rows().filter(posts::Column::Id.eq(post.id));
+                let shown = in_scope(post, scope);
+                assert_eq!(this().exists(&read).await.unwrap(), shown, "{context}: exists");
+                assert_eq!(this().one(&read).await.unwrap().is_some(), shown, "{context}: one");
+                assert_eq!(this().latest(&read).await.unwrap().is_some(), shown, "{context}");
+            }
+            let order = Order::by(posts::Column::CreatedAt, Direction::Ascending);
+            let found = rows().first(&order, &read).await.unwrap();
+            assert_eq!(found.as_ref().map(id), ids.first().copied(), "{context}: first");
+            let found = rows().last(&order, &read).await.unwrap();
+            assert_eq!(found.as_ref().map(id), ids.last().copied(), "{context}: last");
+            let made = || expected.iter().map(|post| post.created_at);
+            let column = posts::Column::CreatedAt;
+            let found = rows().min::<DateTime<Utc>>(column, &read).await.unwrap();
+            assert_eq!(found, made().min(), "{context}: minimum");
+            let found = rows().max::<DateTime<Utc>>(column, &read).await.unwrap();
+            assert_eq!(found, made().max(), "{context}: maximum");
+            let column = posts::Column::LockVersion;
+            let sum = expected.iter().map(|post| i128::from(post.lock_version)).sum::<i128>();
+            assert_eq!(rows().sum(column, &read).await.unwrap(), sum, "{context}: sum");
+            let titles = rows().distinct::<String>(posts::Column::Title, 100, &read).await.unwrap();
+            assert_eq!(titles.len(), ids.len(), "{context}: distinct");
+            let streamed: Vec<Post> = rows().batches(2).stream(&read).try_collect().await.unwrap();
+            assert_eq!(streamed.iter().map(id).collect::<Vec<_>>(), ids, "{context}: stream");
+
+            let request = PageRequest::parse("", order.clone(), &first(2)).unwrap();
+            let page = rows().page(&request, &read).await.unwrap();
+            let paged: Vec<Uuid> = page.rows.iter().map(|(_, post)| id(post)).collect();
+            assert_eq!(paged, ids[..2], "{context}: page");
+            assert!(page.has_next, "{context}: page");
+            let request = PageRequest::parse("", order, &first(ids.len() as i32)).unwrap();
+            let page = rows().page(&request, &read).await.unwrap();
+            assert!(!page.has_next, "{context}: nothing follows but what the scope hides");
+
+            let via = Via::Column(posts::Column::AuthorId);
+            let counts = rows().count_of_each(via, &authors, &read).await.unwrap();
+            let lists = rows().page_of_each(via, &authors, &request, &read).await.unwrap();
+            for author in authors {
+                let own = expected.iter().filter(|post| post.author_id.0 == author).count();
+                let count = counts.get(&author).copied().unwrap_or_default();
+                assert_eq!(count, own as u64, "{context}: count of each");
+                assert_eq!(lists[&author].rows.len(), own, "{context}: list of each");
+            }
+
+            // IN (subquery), EXISTS, NOT EXISTS, and the set operation.
+            let with = |way: &dyn Fn(&Post) -> Uuid| -> BTreeSet<Uuid> {
+                expected.iter().map(|post| way(post)).collect()
+            };
+            let authors = with(&|post| post.author_id.0);
+            let found = Rows::<users::Entity>::live().having(via, rows()).all(9, &read).await;
+            let found: BTreeSet<Uuid> = found.unwrap().iter().map(Life::uuid).collect();
+            assert_eq!(found, authors, "{context}: IN");
+            let found = Rows::<users::Entity>::live().having_none(via, rows()).all(9, &read).await;
+            let found: BTreeSet<Uuid> = found.unwrap().iter().map(Life::uuid).collect();
+            assert_eq!(found.len(), 4 - authors.len(), "{context}: NOT EXISTS");
+            assert!(found.is_disjoint(&authors), "{context}: NOT EXISTS");
+            let via = Via::owners_of::<post_tag::Entity>();
+            let found = Rows::<tags::Entity>::live().having(via, rows()).all(9, &read).await;
+            let found: BTreeSet<String> = found.unwrap().into_iter().map(|tag| tag.name).collect();
+            let both = set(&["unused", "used"]);
+            let expected = if scope == Scope::Live { set(&["used"]) } else { both };
+            assert_eq!(found, expected, "{context}: IN, by links");
+            let one = rows().filter(posts::Column::Title.eq("Post 0"));
+            let other = rows().filter(posts::Column::Title.eq("Post 1"));
+            let found = one.or(other).count(&read).await.unwrap();
+            let shown = all[..2].iter().filter(|post| in_scope(post, scope)).count();
+            assert_eq!(found, shown as u64, "{context}: either");
+        }
+    }
+
+    async fn all_rows_are_read_in_batches_each_once_while_rows_come_and_go(world) {
+        let author = world.user("author", plimsoll_domain::Role::User).await;
+        let mut present: BTreeMap<Uuid, Post> = BTreeMap::new();
+        for n in 0..12 {
+            let post = world.draft(&author, &format!("Post {n}")).await;
+            present.insert(post.uuid(), post);
+        }
+        let read = world.store.read();
+        for size in [0, 1, 5, 6, 12, 13] {
+            world.statements.take();
+            let mut batches = Rows::<posts::Entity>::live().batches(size);
+            let (mut found, mut lengths) = (Vec::new(), Vec::new());
+            while let Some(batch) = batches.next(&read).await.unwrap() {
+                lengths.push(batch.len());
+                found.extend(batch.iter().map(Life::uuid));
+                assert!(found.len() <= 12, "it does not end");
+            }
+            assert_eq!(batches.next(&read).await.unwrap(), None, "it has ended");
+            assert_eq!(found, Vec::from_iter(present.keys().copied()), "{size} at a time");
+            let size = size.max(1) as usize;
+            assert!(lengths.iter().all(|length| (1..=size).contains(length)), "{lengths:?}");
+            // One more statement sees that a full batch was the last one.
+            assert_eq!(world.statements.take().len(), 12 / size + 1);
+            let streamed = Rows::<posts::Entity>::live().batches(size as u32).stream(&read);
+            let streamed: Vec<Post> = streamed.try_collect().await.unwrap();
+            assert_eq!(streamed.iter().map(Life::uuid).collect::<Vec<_>>(), found);
+        }
+
+        let mut batches = Rows::<posts::Entity>::live().batches(2);
+        let mut found: Vec<Uuid> = Vec::new();
+        let mut touched: BTreeSet<Uuid> = BTreeSet::new();
+        let mut deleted: Vec<Post> = Vec::new();
+        let mut round = 0;
+        while let Some(batch) = batches.next(&read).await.unwrap() {
+            found.extend(batch.iter().map(Life::uuid));
+            round += 1;
+            assert!(round < 20, "it does not end");
+            // The last row that was read goes, one further on goes, and one comes back.
+            let later = present.keys().rev().copied().nth(round);
+            for id in [batch.last().map(Life::uuid), later].into_iter().flatten() {
+                if touched.insert(id) {
+                    let post = present[&id].delete(&world.store, system(&world)).await.unwrap();
+                    deleted.push(post);
+                }
+            }
+            if round % 2 == 0 {
+                let back = deleted.remove(0);
+                back.restore(&world.store, system(&world)).await.unwrap();
+            }
+            if round == 3 {
+                let new = world.draft(&author, "New").await;
+                touched.insert(new.uuid());
+            }
+        }
+        let mut once = found.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once, found, "in order, and none twice");
+        found.retain(|id| !touched.contains(id));
+        let expected = present.keys().filter(|id| !touched.contains(id)).copied();
+        assert_eq!(found, Vec::from_iter(expected));
+        assert!(touched.len() > 5 && !found.is_empty());
+    }
+
+    async fn a_transaction_changes_every_row_that_it_reads_in_batches(world) {
+        let author = world.user("author", plimsoll_domain::Role::User).await;
+        for n in 0..7 {
+            world.draft(&author, &format!("Post {n}")).await;
+        }
+        let gone = act!(world.store, system(&world), |tx, viewer| async {
+            let mut gone = 0;
+            let mut batches = Rows::<posts::Entity>::live().batches(3);
+            while let Some(batch) = batches.next(tx).await? {
+                for post in batch {
+                    let seen = plimsoll_domain::Version(post.lock_version);
+                    post::delete(tx, viewer, post.id, seen).await?;
+                    gone += 1;
+                }
+            }
+            plimsoll_domain::Result::Ok(gone)
+        });
+        assert_eq!(gone.unwrap(), 7);
+        let read = world.store.read();
+        assert!(!Rows::<posts::Entity>::live().exists(&read).await.unwrap());
+    }
+
+    async fn with_most_rows_deleted_live_ones_are_found_by_an_index_whatever_is_asked(world) {
+        let people = people(&world).await;
+        let (ada, grace) = (people.ada.id, people.grace.id);
+        let tag = world.tag("tag").await.uuid();
+        act!(world.store, system(&world), |tx, _viewer| async {
+            let row = |n: usize| posts::ActiveModel {
+                title: Set(format!("Post {n}")),
+                slug: Set(format!("post-{n}")),
+                content: Set("text ".repeat(40).into()),
+                published: Set(true),
+                published_at: Set(Some(World::beginning() + Duration::seconds(n as i64))),
+                author_id: Set(if n.is_multiple_of(3) { ada } else { grace }),
+                category_id: Set(None),
+                ..Default::default()
+            };
+            let made = tx.create_many::<posts::Entity>((0..3_000).map(row).collect()).await?;
+            let links: Vec<_> = made.into_iter().map(|post| (post, vec![tag])).collect();
+            tx.add_links::<post_tag::Entity>(&links[..300]).await?;
+            plimsoll_domain::Result::Ok(())
+        }).unwrap();
+        let connection = world.store.database().unguarded("a test looks at plans");
+        let analyze = match world.engine {
+            Engine::MariaDb => "ANALYZE TABLE posts, post_tags, users",
+            // So that counts need not look into the table, as autovacuum sees to it.
+            Engine::Postgres => "VACUUM (ANALYZE) posts, post_tags, users",
+            Engine::Sqlite => "ANALYZE",
+        };
+        for sql in [
+            "UPDATE posts SET deleted_at = created_at, deletion_id = id, \
+             lock_version = lock_version + 1 \
+             WHERE slug NOT LIKE '%00' AND slug NOT LIKE '%20' AND slug NOT LIKE '%40' \
+             AND slug NOT LIKE '%60' AND slug NOT LIKE '%80'",
+            analyze,
+        ] {
+            connection.execute_unprepared(sql).await.unwrap();
+        }
+        let live = Scope::Live;
+        let read = world.store.read();
+        let reader = viewer(&people.ada);
+        let parents = [ada.0, grace.0];
+        let by_author: Via<posts::Entity> = Via::Column(posts::Column::AuthorId);
+        let mut plans: Vec<(&str, String)> = Vec::new();
+        world.statements.take();
+
+        let order = (Default::default(), Direction::Descending);
+        let filter = PostFilter::default();
+        post::page(&read, &reader, live, filter, order, &first(20)).await.unwrap();
+        let values = [Literal::Id(ada.0), Literal::Id(ada.0), Literal::Number(21)];
+        plans.push(("a page for who is logged in", plan(&world, &values).await));
+
+        post::by_slug(&read, &Viewer::System, live, "post-100").await.unwrap();
+        let values = [Literal::Text("post-100"), Literal::Number(1)];
+        plans.push(("one by its slug", plan(&world, &values).await));
+
+        post::count(&read, &Viewer::System, live, filter).await.unwrap();
+        plans.push(("a count", plan(&world, &[]).await));
+
+        let of = PostsOf::Author;
+        post::counts_of(&read, &Viewer::System, live, of, &parents).await.unwrap();
+        let ids = Literal::Ids(&parents);
+        let listed = [Literal::Id(parents[0]), Literal::Id(parents[1])];
+        let values = if world.engine == Engine::MariaDb { &listed[..] } else { &[ids] };
+        plans.push(("the counts of many parents", plan(&world, values).await));
+
+        let column = posts::Column::ListedAt;
+        let newest = Rows::<posts::Entity>::live().max::<DateTime<Utc>>(column, &read).await;
+        assert!(newest.unwrap().is_some());
+        plans.push(("the largest value", plan(&world, &[]).await));
+
+        let by_time = Order::by(column, Direction::Descending);
+        Rows::<posts::Entity>::live().first(&by_time, &read).await.unwrap();
+        plans.push(("the first", plan(&world, &[Literal::Number(1)]).await));
+
+        let authors = Rows::<users::Entity>::live().having(by_author, Rows::live());
+        assert_eq!(authors.count(&read).await.unwrap(), 2);
+        plans.push(("who has any", plan(&world, &[]).await));
+
+        let idle = Rows::<users::Entity>::live().having_none(by_author, Rows::live());
+        assert_eq!(idle.count(&read).await.unwrap(), 2);
+        plans.push(("who has none", plan(&world, &[Literal::Number(1)]).await));
+
+        for (what, plan) in plans {
+            assert!(!reads_all_of("posts", &plan, world.engine), "{what}: {plan}");
+            let index = ["ix_posts__", "uq_posts__", "sqlite_autoindex_posts", "optimized away"];
+            assert!(index.iter().any(|index| plan.contains(index)), "{what}: {plan}");
+        }
+    }
+
     async fn a_deleted_record_is_absent_from_everything_that_does_not_ask_for_it(world) {
         let people = people(&world).await;
         let tag = world.tag("tag").await;
@@ -54,7 +424,7 @@ on_every_engine! {
         let all = Viewer::System;
         let live = Scope::Live;
         let read = world.store.read();
-        let ascending = plimsoll_domain::Direction::Ascending;
+        let ascending = Direction::Ascending;
         assert_eq!(tag_names(&world.store, &post).await, ["tag", "kept"]);
 
         gone.delete(&world.store, system(&world)).await.unwrap();
@@ -186,7 +556,7 @@ on_every_engine! {
             viewer(&people.moderator),
         ] {
             for scope in SCOPES {
-                let order = (Default::default(), plimsoll_domain::Direction::Descending);
+                let order = (Default::default(), Direction::Descending);
                 let filter = PostFilter::default();
                 let outer = post::page(&read, &by, scope, filter, order, &first(200)).await.unwrap();
                 let outer: Vec<Post> = outer.rows.into_iter().map(|(_, post)| post).collect();

@@ -14,8 +14,8 @@ use plimsoll_domain::{
     user::{self, UpdateUser, User},
 };
 use plimsoll_records::{Rows, audit_entity};
-use plimsoll_testkit::World;
-use sea_orm::ColumnTrait;
+use plimsoll_testkit::{Engine, World};
+use sea_orm::{ColumnTrait, ConnectionTrait as _};
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
@@ -32,6 +32,18 @@ macro_rules! act {
                     $command.await
                 })
             })
+            .await
+    }};
+}
+
+/// Runs a function of the record layer in a transaction of its own, past the domain's rules:
+/// `layer!(database, world, |tx| Rows::<tag::Entity>::live().lock(tx))`. What it names is moved
+/// into it.
+macro_rules! layer {
+    ($database:expr, $world:expr, |$tx:ident| $work:expr) => {{
+        let writer = plimsoll_records::Writer::system(crate::support::system(&$world).now);
+        $database
+            .write(writer, move |$tx| Box::pin(async move { $work.await }))
             .await
     }};
 }
@@ -387,4 +399,20 @@ pub(crate) async fn at_once<T: Send + 'static>(tasks: Vec<BoxFuture<'static, T>>
 /// A task for [`at_once`].
 pub(crate) fn task<T>(work: impl Future<Output = T> + Send + 'static) -> BoxFuture<'static, T> {
     Box::pin(work)
+}
+
+/// Runs a statement by hand, past the layer. `{name}` stands for an id, in the engine's spelling.
+pub(crate) async fn by_hand(world: &World, sql: &str, ids: &[(&str, Uuid)]) {
+    let sql = ids.iter().fold(sql.to_owned(), |sql, (name, id)| {
+        let id = match world.engine {
+            Engine::Postgres => format!("'{id}'"),
+            _ => format!("x'{}'", id.simple()),
+        };
+        sql.replace(&format!("{{{name}}}"), &id)
+    });
+    let database = world.store.database();
+    let connection = database.unguarded("a test changes what the layer would not");
+    let done = connection.execute_unprepared(&sql).await;
+    let done = done.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    assert_eq!(done.rows_affected(), 1, "{sql}");
 }

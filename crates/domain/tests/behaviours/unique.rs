@@ -1,4 +1,8 @@
-use plimsoll_domain::{Error, Role, post, user};
+use plimsoll_domain::{
+    Error, Patch, Role, Version, post,
+    tag::{self, UpdateTag},
+    user,
+};
 use plimsoll_testkit::on_every_engine;
 
 use crate::support::*;
@@ -109,6 +113,56 @@ on_every_engine! {
             assert_eq!(won, 1, "{outcomes:?}");
             for lost in outcomes.into_iter().filter(|outcome| outcome.is_err()) {
                 // A restoration that waits for a creation may be chosen to end a deadlock.
+                assert_refused!(lost, Error::AlreadyExists { .. } | Error::Unavailable(_));
+            }
+        }
+    }
+
+    async fn the_value_of_a_deleted_holder_is_free_for_a_change_too(world) {
+        let author = world.user("author", Role::User).await;
+        let holder = world.post(&author, "Same").await;
+        let post = world.post(&author, "Other").await;
+        let take = async |post: &post::Post| {
+            let mut command = post_patch(post.id, Version(post.lock_version));
+            command.slug = Patch::Set("SAME".into());
+            act!(world.store, world.as_user(&author), |tx, viewer| post::update(
+                tx, viewer, command
+            ))
+        };
+        assert_refused!(take(&post).await, Error::AlreadyExists { field } if field == "slug");
+        let holder = holder.delete(&world.store, system(&world)).await.unwrap();
+        let post = take(&post).await.unwrap();
+        assert_eq!(post.slug, holder.slug);
+        assert_eq!(holder.fresh(&world.store).await.as_ref(), Some(&holder), "it is not revived");
+        let back = holder.restore(&world.store, system(&world)).await;
+        assert_refused!(back, Error::AlreadyExists { field } if field == "slug");
+        assert_eq!(holder.fresh(&world.store).await, Some(holder));
+    }
+
+    async fn of_changes_and_creations_with_the_same_key_at_once_exactly_one_wins(world) {
+        for round in 0..6 {
+            let slug = format!("same-{round}");
+            let mut tasks = Vec::new();
+            for n in 0..3 {
+                let tag = world.tag(&format!("tag {round} {n}")).await;
+                let (store, request) = (world.store.clone(), system(&world));
+                let command = UpdateTag {
+                    id: tag.id,
+                    seen: Version(0),
+                    name: Patch::Keep,
+                    slug: Patch::Set(slug.clone()),
+                };
+                tasks.push(task(async move {
+                    act!(store, request, |tx, viewer| tag::update(tx, viewer, command))
+                }));
+                let (store, request, name) = (world.store.clone(), system(&world), slug.clone());
+                tasks.push(task(async move { create_tag(&store, request, &name).await }));
+            }
+            let outcomes = at_once(tasks).await;
+            let won = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+            assert_eq!(won, 1, "{outcomes:?}");
+            for lost in outcomes.into_iter().filter(|outcome| outcome.is_err()) {
+                // Several that wait for the same key may be put in an order by ending one.
                 assert_refused!(lost, Error::AlreadyExists { .. } | Error::Unavailable(_));
             }
         }

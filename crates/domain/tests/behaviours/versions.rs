@@ -1,5 +1,9 @@
-use plimsoll_domain::{Error, Patch, Role, Scope, Version, Viewer, post};
-use plimsoll_testkit::{World, on_every_engine};
+use plimsoll_domain::{Error, Patch, Role, Scope, Version, Viewer, id::PostId, post};
+use plimsoll_entity::{post as post_entity, post_tag};
+use plimsoll_records::{Fault, Refused, Retention, Rows, Tx};
+use plimsoll_testkit::{Engine, World, on_every_engine};
+
+use sea_orm::{ActiveValue::Set, ColumnTrait};
 
 use crate::support::*;
 
@@ -184,5 +188,64 @@ on_every_engine! {
         let count = post::count(&read, &Viewer::System, Scope::WithDeleted, Default::default());
         assert_eq!(count.await.unwrap(), 1);
         assert_eq!(audit_count(&world.store).await, before, "and so is its audit");
+    }
+
+    async fn a_new_record_is_answered_by_the_statement_that_made_it(world) {
+        let mut request = system(&world);
+        request.heavy = true;
+        let author = world.user("author", Role::User).await;
+        world.statements.take();
+        let tag = create_tag(&world.store, request, "tag").await.unwrap();
+        let ran = world.statements.take();
+        assert_eq!(tag.fresh(&world.store).await.as_ref(), Some(&tag));
+        // The INSERT and its audit row. MySQL knows no INSERT … RETURNING.
+        let expected = if world.engine == Engine::MariaDb { 3 } else { 2 };
+        assert_eq!(ran.len(), expected, "{ran:#?}");
+
+        // What the database computes is in the answer, and the text only when asked for.
+        let mut request = world.as_user(&author);
+        for heavy in [false, true] {
+            request.heavy = heavy;
+            let command = new_post(&format!("Post {heavy}"));
+            let post = act!(world.store, request, |tx, viewer| post::create(tx, viewer, command));
+            let post = post.unwrap();
+            assert_eq!((post.listed_at, post.lock_version), (request.now, 0));
+            assert_eq!(post.content.get().is_some(), heavy);
+        }
+    }
+
+    async fn a_deleted_record_is_not_changed_whatever_scope_locked_it_nor_a_live_one_restored(world) {
+        let author = world.user("author", Role::User).await;
+        let live = world.post(&author, "Live").await;
+        let gone = world.post(&author, "Gone").await;
+        let gone = gone.delete(&world.store, system(&world)).await.unwrap();
+        let before = audit_count(&world.store).await;
+        let lock = async |tx: &mut Tx, id: PostId| {
+            let rows = Rows::<post_entity::Entity>::with_deleted();
+            let rows = rows.filter(post_entity::Column::Id.eq(id));
+            let row = rows.lock(tx).await.unwrap().unwrap();
+            (row.version(), row)
+        };
+        let (live_id, gone_id) = (live.id, gone.id);
+        let outcome: Result<(), Fault> = layer!(world.store.database(), world, |tx| async {
+            let title = post_entity::ActiveModel { title: Set("Changed".into()), ..Default::default() };
+            let (seen, row) = lock(tx, gone_id).await;
+            assert_refused!(row.update(tx, seen, title).await, Refused::Deleted(_));
+            let (seen, row) = lock(tx, gone_id).await;
+            assert_refused!(row.delete(tx, seen).await, Refused::Deleted(_));
+            let (seen, row) = lock(tx, gone_id).await;
+            let links = row.set_links::<post_tag::Entity>(tx, seen, &[]).await;
+            assert_refused!(links, Refused::Deleted(_));
+            let (seen, row) = lock(tx, live_id).await;
+            assert_refused!(row.restore(tx, seen).await, Refused::Live(_));
+            let (seen, row) = lock(tx, live_id).await;
+            let purged = row.purge(tx, seen, Retention(chrono::Duration::zero())).await;
+            assert_refused!(purged, Refused::Live(_));
+            Ok(())
+        });
+        outcome.unwrap();
+        assert_eq!(live.fresh(&world.store).await, Some(live));
+        assert_eq!(gone.fresh(&world.store).await, Some(gone));
+        assert_eq!(audit_count(&world.store).await, before);
     }
 }

@@ -10,7 +10,7 @@ use crate::program::{column, connection, dump, on, rows, run, serve};
 type Known = (&'static str, bool);
 
 /// The commands and their options.
-const COMMANDS: [(&[&str], &[Known]); 10] = [
+const COMMANDS: [(&[&str], &[Known]); 11] = [
     (&[], SERVE),
     (&["serve"], SERVE),
     (&["migrate", "up"], DATABASE),
@@ -46,6 +46,17 @@ const COMMANDS: [(&[&str], &[Known]); 10] = [
             ("--statement-timeout", true),
             ("--transaction-timeout", true),
             ("--source", false),
+        ],
+    ),
+    (
+        &["purge"],
+        &[
+            ("--database-url", false),
+            ("--max-connections", true),
+            ("--statement-timeout", true),
+            ("--transaction-timeout", true),
+            ("--retention-days", true),
+            ("--dry-run", false),
         ],
     ),
     (

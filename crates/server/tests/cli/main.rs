@@ -6,5 +6,6 @@ mod commands;
 mod configuration;
 mod migrations;
 mod program;
+mod purging;
 mod starting;
 mod stopping;

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use plimsoll_migration::Schema;
 use plimsoll_testkit::{Engine, TestDatabase, engines::empty_database, on_every_engine};
+use sea_orm::ConnectionTrait as _;
 
-use crate::program::{connection, execute, on, rows, run, serve, tables, try_serve};
+use crate::program::{column, connection, execute, on, rows, run, serve, tables, try_serve};
 
 /// Lines like these, whatever the steps are called.
 fn states(printed: &str) -> Vec<&str> {
@@ -118,6 +119,97 @@ on_every_engine! {
         done.expect("the other has finished");
         assert_eq!(schema.pending().await.expect("the steps"), [""; 0]);
         schema.close().await.expect("the connection closes");
+    }
+
+    async fn the_walls_come_and_go_with_their_step(database) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = database.url.as_str();
+        let inside = connection(url).await;
+        let migrate = async |step: &[&str]| on(url, dir.path(), step).await.well();
+        let create = async || {
+            let create = ["user", "create", "--email", "a@b.c"];
+            on(url, dir.path(), &create).await.well();
+        };
+        let by_hand = async || {
+            inside.execute_unprepared("UPDATE users SET updated_at = created_at").await.is_ok()
+        };
+        migrate(&["migrate", "up"]).await;
+        create().await;
+        assert!(!by_hand().await);
+
+        let schema = Schema::connect(url, false).await.expect("a connection");
+        let steps = schema.steps().await.expect("the steps");
+        schema.close().await.expect("the connection closes");
+        let walls = steps.iter().rev().position(|step| step.name.ends_with("_walls"));
+        let down = (walls.expect("there is such a step") + 1).to_string();
+        migrate(&["migrate", "down", "-n", &down]).await;
+        assert!(by_hand().await);
+        migrate(&["migrate", "up"]).await;
+        assert!(!by_hand().await);
+
+        migrate(&["migrate", "fresh"]).await;
+        create().await;
+        assert!(!by_hand().await);
+    }
+
+    async fn a_gate_that_somebody_left_open_is_shut_when_the_server_starts(database) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = database.url.as_str();
+        on(url, dir.path(), &["migrate", "up"]).await.well();
+        let inside = connection(url).await;
+        if database.engine == Engine::Sqlite {
+            execute(&inside, "PRAGMA foreign_keys = OFF").await;
+        }
+        let open = "INSERT INTO wall_gate (id, reason) \
+                    VALUES ('0123456789abcdef', 'a repair by hand')";
+        let left_open = inside.execute_unprepared(open).await.is_ok();
+        assert_eq!(left_open, database.engine != Engine::Postgres);
+        let server = serve(dir.path(), &[], &[("DATABASE_URL", url)]).await;
+        assert_eq!(rows(&inside, "wall_gate").await, 0);
+        let ended = server.stop().await;
+        assert_eq!(ended.stderr.contains("a repair by hand"), left_open, "{ended:#?}");
+        ended.well();
+    }
+
+    async fn where_triggers_need_super_a_migration_says_so_or_goes_on_knowingly(database) {
+        let inside = connection(&database.url).await;
+        if database.engine != Engine::MariaDb
+            || column(&inside, "SELECT CAST(@@log_bin AS CHAR)").await != ["1"]
+        {
+            // They need no more than the tables do.
+            return;
+        }
+        let (_, place) = database.url.rsplit_once('@').expect("the URL names an account");
+        let (_, name) = place.rsplit_once('/').expect("the URL names a database");
+        let account = format!("{name}_walls");
+        for statement in [
+            format!("CREATE USER {account} IDENTIFIED BY 'secret'"),
+            format!("GRANT ALL ON {name}.* TO {account}"),
+        ] {
+            execute(&inside, &statement).await;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = format!("mysql://{account}:secret@{place}");
+        let migrate = async |variables: &[(&str, &str)]| {
+            let variables = [&[("DATABASE_URL", url.as_str())], variables].concat();
+            run(dir.path(), &["migrate", "up"], &variables).await
+        };
+        let refused = migrate(&[]).await;
+        refused.failed(1, "set log_bin_trust_function_creators = 1 on the server");
+        migrate(&[]).await.failed(1, "or set PLIMSOLL_WITHOUT_TRIGGERS=1 to go on without");
+        migrate(&[("PLIMSOLL_WITHOUT_TRIGGERS", "0")]).await.failed(1, "triggers");
+        let printed = migrate(&[("PLIMSOLL_WITHOUT_TRIGGERS", "1")]).await.well();
+        assert!(states(&printed).iter().all(|state| *state == "applied"), "{printed}");
+        let create = ["user", "create", "--email", "a@b.c"];
+        on(&url, dir.path(), &create).await.well();
+        execute(&inside, "DELETE FROM users").await;
+
+        // Whoever may make triggers later takes the step back and applies it again.
+        on(&url, dir.path(), &["migrate", "down"]).await.well();
+        on(&database.url, dir.path(), &["migrate", "up"]).await.well();
+        on(&url, dir.path(), &create).await.well();
+        assert!(inside.execute_unprepared("DELETE FROM users").await.is_err());
+        execute(&inside, &format!("DROP USER {account}")).await;
     }
 
     async fn a_database_that_a_newer_release_migrated_is_refused(database) {

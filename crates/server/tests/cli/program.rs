@@ -274,11 +274,7 @@ impl Server {
 
     /// Sends a signal by its name.
     pub(crate) async fn signal(&self, name: &str) {
-        let sent = Command::new("sh")
-            .args(["-c", "kill -s \"$0\" \"$1\"", name, &self.id().to_string()])
-            .status()
-            .await;
-        assert!(sent.expect("a shell").success(), "the signal was sent");
+        signal(self.id(), name).await;
     }
 
     /// Waits until the server has ended.
@@ -297,6 +293,15 @@ impl Server {
         self.signal("TERM").await;
         self.ended().await
     }
+}
+
+/// Sends a signal by its name to the process with this number.
+pub(crate) async fn signal(id: u32, name: &str) {
+    let sent = Command::new("sh")
+        .args(["-c", "kill -s \"$0\" \"$1\"", name, &id.to_string()])
+        .status()
+        .await;
+    assert!(sent.expect("a shell").success(), "the signal was sent");
 }
 
 /// One connection to a database, past the program.

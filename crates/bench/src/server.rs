@@ -1,0 +1,143 @@
+//! The release server, as a process of its own.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use anyhow::{Context as _, ensure};
+
+use crate::engine::Engine;
+
+/// Connections to PostgreSQL, half of them for writing: one for each client either way. SQLite
+/// reads on as many threads as there are connections: there it is the server's own default.
+const MAX_CONNECTIONS: usize = 2 * crate::load::CONNECTIONS;
+
+/// Who writes: their address, their password, and a name that comes after those of the users with
+/// posts.
+const ADMIN: (&str, &str, &str) = (
+    "admin@bench.invalid",
+    "a password for the bench",
+    "The administrator",
+);
+
+/// A running server. Dropped, it ends.
+#[derive(Debug)]
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) address: SocketAddr,
+    /// Kept open: the server writes to it.
+    output: BufReader<ChildStdout>,
+}
+
+/// Builds the server where cargo runs this program, and says where it is: beside this program.
+pub(crate) fn build() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?.with_file_name("plimsoll");
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let built = Command::new(cargo)
+            .args([
+                "build",
+                "--release",
+                "--package",
+                "plimsoll-server",
+                "--quiet",
+            ])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+            .status()?;
+        ensure!(built.success(), "the server was not built: {built}");
+    }
+    ensure!(program.is_file(), "there is no {}", program.display());
+    Ok(program)
+}
+
+/// Brings the schema of a database up to date.
+pub(crate) fn migrate(program: &Path, url: &str) -> anyhow::Result<()> {
+    let mut command = Command::new(program);
+    command.args(["migrate", "up", "--database-url", url]);
+    run(command, "")
+}
+
+/// Makes the administrator whose token the writes carry.
+pub(crate) fn make_admin(program: &Path, url: &str) -> anyhow::Result<()> {
+    let mut command = Command::new(program);
+    command.args(["user", "create", "--role", "admin", "--password-stdin"]);
+    command.args(["--email", ADMIN.0, "--name", ADMIN.2, "--database-url", url]);
+    run(command, ADMIN.1)
+}
+
+/// The mutation that logs the administrator in.
+pub(crate) fn login() -> serde_json::Value {
+    serde_json::json!({
+        "query": "mutation($input: LoginInput!) { login(input: $input) { token } }",
+        "variables": { "input": { "email": ADMIN.0, "password": ADMIN.1 } },
+    })
+}
+
+fn run(mut command: Command, input: &str) -> anyhow::Result<()> {
+    let mut process = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    if let Some(mut stdin) = process.stdin.take() {
+        stdin.write_all(input.as_bytes())?;
+    }
+    let status = process.wait()?;
+    ensure!(status.success(), "{command:?} failed: {status}");
+    Ok(())
+}
+
+impl Server {
+    /// Starts the server on a free port, and waits until it listens.
+    pub(crate) fn start(program: &Path, engine: Engine, url: &str) -> anyhow::Result<Self> {
+        let mut command = Command::new(program);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--database-url", url]);
+        if engine == Engine::Postgres {
+            command.args(["--max-connections", &MAX_CONNECTIONS.to_string()]);
+        }
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            // The terminal's signals are for this program, which then ends the server.
+            .process_group(0)
+            .spawn()?;
+        let stdout = process.stdout.take().context("it has an output")?;
+        let mut server = Self {
+            process,
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            output: BufReader::new(stdout),
+        };
+        let mut line = String::new();
+        server.output.read_line(&mut line)?;
+        let address = line.trim().strip_prefix("Plimsoll is at http://");
+        server.address = address.context("the server did not start")?.parse()?;
+        Ok(server)
+    }
+
+    /// The server's process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        end(&mut self.process, "TERM");
+    }
+}
+
+/// Ends a process by a signal, and waits for its end.
+pub(crate) fn end(process: &mut Child, signal: &str) {
+    if let Ok(None) = process.try_wait() {
+        let told = Command::new("kill")
+            .args(["-s", signal, &process.id().to_string()])
+            .status();
+        if !told.is_ok_and(|told| told.success()) {
+            let _ = process.kill();
+        }
+    }
+    // One that cannot be waited for has been waited for.
+    let _ = process.wait();
+}

@@ -1,0 +1,132 @@
+//! The table that is printed.
+
+use std::fmt::Write as _;
+
+use crate::{engine::Engine, load::Tally, workload::Workload};
+
+/// The most memory that the server may use, in megabytes: an aim of the project.
+const MEMORY: f64 = 100.0;
+
+/// What was measured of one workload on one engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Measured {
+    pub(crate) engine: Engine,
+    pub(crate) workload: Workload,
+    /// Over HTTP.
+    pub(crate) server: Tally,
+    /// The most memory that the server used, in bytes.
+    pub(crate) memory: u64,
+    /// SQL statements for one request, without BEGIN and COMMIT, where they were counted.
+    pub(crate) statements: Option<f64>,
+    /// The same statements through sqlx alone, where they were recorded.
+    pub(crate) same: Option<Tally>,
+    /// The best hand-written statements through sqlx.
+    pub(crate) floor: Tally,
+}
+
+const HEADINGS: [&str; 14] = [
+    "engine",
+    "workload",
+    "requests/s",
+    "p50 ms",
+    "p99 ms",
+    "server CPU ms",
+    "database CPU ms",
+    "statements",
+    "peak MB",
+    "same statements CPU ms",
+    "floor CPU ms",
+    "whole / same",
+    "whole / floor",
+    "server / database",
+];
+
+/// The table in Markdown. Processor time is per request; "a + b" is that of whoever asks the
+/// database and that of the database.
+pub(crate) fn table(rows: &[Measured]) -> String {
+    let mut lines: Vec<Vec<String>> = vec![HEADINGS.map(str::to_owned).to_vec()];
+    lines.extend(rows.iter().map(|row| cells(row, rows)));
+    let widths: Vec<usize> = (0..HEADINGS.len())
+        .map(|at| lines.iter().map(|line| line[at].len()).max().unwrap_or(0))
+        .collect();
+    let mut table = String::new();
+    for (number, line) in lines.iter().enumerate() {
+        for (cell, width) in line.iter().zip(&widths) {
+            let _ = write!(table, "| {cell:<width$} ");
+        }
+        table.push_str("|\n");
+        if number == 0 {
+            for width in &widths {
+                let _ = write!(table, "|{}", "-".repeat(width + 2));
+            }
+            table.push_str("|\n");
+        }
+    }
+    table
+}
+
+fn cells(row: &Measured, rows: &[Measured]) -> Vec<String> {
+    let server = &row.server;
+    let apart = row.engine == Engine::Postgres;
+    // The aims are about PostgreSQL.
+    let aim = row.workload.aim().filter(|_| apart);
+    let parts = |tally: &Tally| {
+        if apart {
+            format!("{:.2} + {:.2}", tally.asking, tally.database)
+        } else {
+            format!("{:.2}", tally.asking)
+        }
+    };
+    let against = |tally: &Tally, aim| judged(server.whole() / tally.whole(), aim);
+    let none = || "-".to_owned();
+    let memory = row.memory as f64 / 1_000_000.0;
+    let mut name = row.workload.to_string();
+    if row.workload == Workload::Deep
+        && let Some(first) = rows
+            .iter()
+            .find(|other| other.workload == Workload::First && other.engine == row.engine)
+    {
+        let ratio = server.whole() / first.server.whole();
+        let _ = write!(name, ", {} of first", judged(ratio, Some(1.1)));
+    }
+    vec![
+        row.engine.name().to_owned(),
+        name,
+        format!("{:.0}", server.requests_a_second),
+        format!("{:.1}", server.p50),
+        format!("{:.1}", server.p99),
+        format!("{:.2}", server.asking),
+        if apart {
+            format!("{:.2}", server.database)
+        } else {
+            "-".to_owned()
+        },
+        row.statements
+            .map_or("-".to_owned(), |count| format!("{count:.1}")),
+        if memory <= MEMORY {
+            format!("{memory:.0}")
+        } else {
+            format!("{memory:.0} above")
+        },
+        row.same.as_ref().map_or_else(none, parts),
+        parts(&row.floor),
+        row.same
+            .as_ref()
+            .map_or_else(none, |same| against(same, None)),
+        against(&row.floor, aim.map(|aim| aim.whole)),
+        if apart {
+            judged(server.asking / server.database, aim.map(|aim| aim.server))
+        } else {
+            "-".to_owned()
+        },
+    ]
+}
+
+/// A ratio, with its aim beside it.
+fn judged(ratio: f64, aim: Option<f64>) -> String {
+    match aim {
+        Some(aim) if ratio <= aim => format!("{ratio:.2} (<= {aim} ok)"),
+        Some(aim) => format!("{ratio:.2} (<= {aim} above)"),
+        None => format!("{ratio:.2}"),
+    }
+}

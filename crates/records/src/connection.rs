@@ -1,0 +1,276 @@
+//! The connections to one database: who may use how many at once, and how a statement gets onto
+//! one of them.
+//!
+//! sqlx's pool asks a connection whether it is still alive each time that it is lent, and again,
+//! on a task of its own, each time that it comes back: three round trips for a statement that
+//! needs one. So a connection is borrowed from the pool for [`LEASE`] and lent here meanwhile.
+//! What was left in the middle of something is never lent again.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sea_orm::{DbBackend, QueryResult, Statement};
+use sea_query_sqlx::SqlxValues;
+use sqlx::{AssertSqlSafe, Executor as _, MySql, Pool, Postgres, Sqlite, pool::PoolConnection};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::{Fault, Timing};
+
+/// How long a connection stays out of sqlx's pool, which tests it, and renews it when it is old,
+/// whenever it comes back.
+const LEASE: Duration = Duration::from_secs(1);
+
+/// Some connections to one database, of any engine. Cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Connections {
+    Sqlite(Arc<Lane<Sqlite>>),
+    Postgres(Arc<Lane<Postgres>>),
+    MySql(Arc<Lane<MySql>>),
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connections({:?})", self.backend())
+    }
+}
+
+/// A connection for as long as it is held.
+pub(crate) enum Lease {
+    Sqlite(Borrowed<Sqlite>),
+    Postgres(Borrowed<Postgres>),
+    MySql(Borrowed<MySql>),
+}
+
+/// The connections of one pool.
+pub(crate) struct Lane<DB: sqlx::Database> {
+    pool: Pool<DB>,
+    permits: Semaphore,
+    patience: Duration,
+    /// Those that nobody uses, each with the time at which it left the pool.
+    idle: std::sync::Mutex<Vec<(PoolConnection<DB>, Instant)>>,
+}
+
+/// A connection that goes back to its lane when it is dropped.
+pub(crate) struct Borrowed<DB: sqlx::Database> {
+    lane: Arc<Lane<DB>>,
+    /// There until it is dropped.
+    connection: Option<(PoolConnection<DB>, Instant)>,
+    state: State,
+}
+
+/// Which connection is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Any,
+    /// One that has just been tested.
+    Fresh,
+}
+
+/// What can be done with a connection that is given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It can be lent again.
+    Clean,
+    /// A statement began and did not end: sqlx waits for its end.
+    Busy,
+    /// A transaction began and did not end: it must be closed.
+    Open,
+}
+
+impl<DB: sqlx::Database> Lane<DB> {
+    pub(crate) fn new(pool: Pool<DB>) -> Arc<Self> {
+        let options = pool.options();
+        Arc::new(Self {
+            permits: Semaphore::new(options.get_max_connections() as usize),
+            patience: options.get_acquire_timeout(),
+            idle: std::sync::Mutex::default(),
+            pool,
+        })
+    }
+
+    async fn borrow(self: &Arc<Self>, which: Which) -> Result<Borrowed<DB>, Fault> {
+        self.permit().await?.forget();
+        // From here on the permit goes back with the connection.
+        let mut borrowed = Borrowed {
+            lane: self.clone(),
+            connection: None,
+            state: State::Clean,
+        };
+        let idle = self.idle().pop();
+        borrowed.connection = match idle {
+            Some(idle) if which == Which::Any && idle.1.elapsed() < LEASE => Some(idle),
+            idle => {
+                // Back to the pool with it.
+                drop(idle);
+                Some((self.pool.acquire().await?, Instant::now()))
+            }
+        };
+        Ok(borrowed)
+    }
+
+    async fn permit(&self) -> Result<SemaphorePermit<'_>, Fault> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Ok(permit);
+        }
+        match tokio::time::timeout(self.patience, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(Fault::Transient(Timing::ConnectionLost)),
+            Err(_) => Err(Fault::Transient(Timing::Timeout)),
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(PoolConnection<DB>, Instant)>> {
+        // A panic while the lock was held leaves nothing half done.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn close(&self) {
+        self.permits.close();
+        self.idle().clear();
+        self.pool.close().await;
+    }
+}
+
+impl<DB: sqlx::Database> Drop for Borrowed<DB> {
+    fn drop(&mut self) {
+        if let Some((mut connection, since)) = self.connection.take() {
+            match self.state {
+                State::Clean if !self.lane.pool.is_closed() => {
+                    self.lane.idle().push((connection, since));
+                }
+                State::Clean | State::Busy => {}
+                State::Open => connection.close_on_drop(),
+            }
+        }
+        self.lane.permits.add_permits(1);
+    }
+}
+
+impl<DB: sqlx::Database> Borrowed<DB> {
+    /// The connection, for one statement: until it has [ended](Self::end) it cannot be lent again.
+    fn start(&mut self) -> Result<(State, &mut DB::Connection), Fault> {
+        let before = self.state;
+        if before == State::Clean {
+            self.state = State::Busy;
+        }
+        match &mut self.connection {
+            Some((connection, _)) => Ok((before, connection)),
+            None => Err(Fault::internal("a connection was used after its end")),
+        }
+    }
+
+    fn end<T>(&mut self, before: State, done: Result<T, sqlx::Error>) -> Result<T, Fault> {
+        let done = done.map_err(Fault::from);
+        if !matches!(done, Err(Fault::Transient(Timing::ConnectionLost))) {
+            self.state = before;
+        }
+        done
+    }
+}
+
+/// The same for each engine: what differs is the type of the connection.
+macro_rules! each {
+    ($value:expr, $type:ident, $it:ident => $body:expr) => {
+        match $value {
+            $type::Sqlite($it) => $body,
+            $type::Postgres($it) => $body,
+            $type::MySql($it) => $body,
+        }
+    };
+}
+
+impl Connections {
+    pub(crate) fn backend(&self) -> DbBackend {
+        match self {
+            Self::Sqlite(_) => DbBackend::Sqlite,
+            Self::Postgres(_) => DbBackend::Postgres,
+            Self::MySql(_) => DbBackend::MySql,
+        }
+    }
+
+    /// A connection, as soon as one is free. A fresh one comes from sqlx's pool, which has tested
+    /// it: for another try after one that was lost.
+    pub(crate) async fn lease(&self, which: Which) -> Result<Lease, Fault> {
+        Ok(match self {
+            Self::Sqlite(lane) => Lease::Sqlite(lane.borrow(which).await?),
+            Self::Postgres(lane) => Lease::Postgres(lane.borrow(which).await?),
+            Self::MySql(lane) => Lease::MySql(lane.borrow(which).await?),
+        })
+    }
+
+    /// Closes the connections, once nothing uses them any longer.
+    pub(crate) async fn close(&self) {
+        each!(self, Connections, lane => lane.close().await);
+    }
+}
+
+impl Lease {
+    /// Runs a statement that answers rows.
+    pub(crate) async fn all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, Fault> {
+        each!(self, Lease, borrowed => {
+            let (before, connection) = borrowed.start()?;
+            let done = query(statement).fetch_all(connection).await;
+            let rows = borrowed.end(before, done)?;
+            Ok(rows.into_iter().map(Into::into).collect())
+        })
+    }
+
+    /// Runs a statement that answers no rows. Returns how many rows it touched.
+    pub(crate) async fn execute(&mut self, statement: &Statement) -> Result<u64, Fault> {
+        each!(self, Lease, borrowed => {
+            let (before, connection) = borrowed.start()?;
+            let done = query(statement).execute(connection).await;
+            Ok(borrowed.end(before, done)?.rows_affected())
+        })
+    }
+
+    /// Runs a statement as it is, without preparing it.
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<(), Fault> {
+        each!(self, Lease, borrowed => {
+            let (before, connection) = borrowed.start()?;
+            let done = connection.execute(AssertSqlSafe(sql)).await;
+            borrowed.end(before, done)?;
+        });
+        Ok(())
+    }
+
+    /// Begins a transaction: unless it ends, the connection is closed.
+    pub(crate) async fn begin(&mut self) -> Result<(), Fault> {
+        let begin = match self {
+            // The write lock at once: one that is asked for later is refused at once.
+            Self::Sqlite(_) => "BEGIN IMMEDIATE",
+            Self::Postgres(_) => "BEGIN",
+            Self::MySql(_) => "START TRANSACTION",
+        };
+        each!(self, Lease, borrowed => borrowed.state = State::Open);
+        let begun = self.run(begin).await;
+        if !matches!(
+            begun,
+            Ok(()) | Err(Fault::Transient(Timing::ConnectionLost))
+        ) {
+            // There is nothing to end.
+            each!(self, Lease, borrowed => borrowed.state = State::Clean);
+        }
+        begun
+    }
+
+    /// Ends the transaction, by COMMIT or ROLLBACK.
+    pub(crate) async fn end(&mut self, how: &str) -> Result<(), Fault> {
+        self.run(how).await?;
+        each!(self, Lease, borrowed => borrowed.state = State::Clean);
+        Ok(())
+    }
+}
+
+fn query<DB>(statement: &Statement) -> sqlx::query::Query<'_, DB, SqlxValues>
+where
+    DB: sqlx::Database,
+    SqlxValues: sqlx::IntoArguments<DB>,
+{
+    let values = statement.values.clone();
+    let values = values.unwrap_or_else(|| sea_orm::Values(Vec::new()));
+    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+}

@@ -1,0 +1,86 @@
+SELECT
+  "login_sessions"."id" AS "id", "login_sessions"."user_id" AS "user_id",
+  "login_sessions"."token_hash" AS "token_hash", "login_sessions"."expires_at" AS "expires_at",
+  "login_sessions"."revoked_at" AS "revoked_at", "login_sessions"."created_at" AS "created_at",
+  "login_sessions"."updated_at" AS "updated_at"
+FROM "login_sessions"
+WHERE
+  "login_sessions"."token_hash" = ?
+  AND "login_sessions"."revoked_at" IS NULL
+  AND "login_sessions"."expires_at" > ?
+LIMIT ?;
+
+SELECT
+  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
+  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
+  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
+  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
+  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+FROM "users"
+WHERE "users"."id" = ? AND "users"."is_active" = ? AND "users"."deleted_at" IS NULL
+LIMIT ?;
+
+SELECT "users"."id"
+FROM "users"
+WHERE
+  "users"."id" = ?
+  AND "users"."is_active" = ?
+  AND "users"."role" = ?
+  AND "users"."deleted_at" IS NULL
+LIMIT ?;
+
+SELECT "users"."id"
+FROM "users"
+WHERE
+  "users"."deleted_at" IS NULL
+  AND "users"."id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+ORDER BY "users"."id" ASC;
+
+SELECT "tags"."id"
+FROM "tags"
+WHERE
+  "tags"."deleted_at" IS NULL
+  AND "tags"."id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+ORDER BY "tags"."id" ASC;
+
+SELECT
+  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
+  "posts"."published" AS "published", "posts"."published_at" AS "published_at",
+  "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
+  "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
+  "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
+  "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at"
+FROM "posts"
+WHERE
+  "posts"."slug" IN (
+    ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+  )
+  AND "posts"."deleted_at" IS NULL
+ORDER BY "posts"."id" ASC
+LIMIT ?;
+
+INSERT INTO
+  "posts" (
+    "id", "title", "slug", "content", "published", "published_at", "author_id", "category_id",
+    "lock_version", "created_at", "updated_at"
+  )
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+RETURNING
+  "id", "title", "slug", "published", "published_at", "listed_at", "author_id", "category_id",
+  "lock_version", "deleted_at", "deletion_id", "created_at", "updated_at";
+
+INSERT INTO "post_tags" ("post_id", "tag_id", "position")
+VALUES (?, ?, ?), (?, ?, ?);
+
+INSERT INTO
+  "audit_log" (
+    "id", "created_at", "actor_id", "action", "record_type", "record_id", "from_version",
+    "to_version", "changes", "request_id"
+  )
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

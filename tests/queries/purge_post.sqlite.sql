@@ -1,0 +1,109 @@
+SELECT
+  "login_sessions"."id" AS "id", "login_sessions"."user_id" AS "user_id",
+  "login_sessions"."token_hash" AS "token_hash", "login_sessions"."expires_at" AS "expires_at",
+  "login_sessions"."revoked_at" AS "revoked_at", "login_sessions"."created_at" AS "created_at",
+  "login_sessions"."updated_at" AS "updated_at"
+FROM "login_sessions"
+WHERE
+  "login_sessions"."token_hash" = ?
+  AND "login_sessions"."revoked_at" IS NULL
+  AND "login_sessions"."expires_at" > ?
+LIMIT ?;
+
+SELECT
+  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
+  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
+  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
+  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
+  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+FROM "users"
+WHERE "users"."id" = ? AND "users"."is_active" = ? AND "users"."deleted_at" IS NULL
+LIMIT ?;
+
+SELECT "users"."id"
+FROM "users"
+WHERE
+  "users"."id" = ?
+  AND "users"."is_active" = ?
+  AND "users"."role" = ?
+  AND "users"."deleted_at" IS NULL
+LIMIT ?;
+
+SELECT
+  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
+  "posts"."published" AS "published", "posts"."published_at" AS "published_at",
+  "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
+  "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
+  "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
+  "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at"
+FROM "posts"
+WHERE "posts"."id" = ? AND "posts"."deleted_at" IS NOT NULL
+ORDER BY "posts"."id" ASC
+LIMIT ?;
+
+SELECT
+  "deletions"."id" AS "id", "deletions"."created_at" AS "created_at",
+  "deletions"."updated_at" AS "updated_at", "deletions"."actor_id" AS "actor_id",
+  "deletions"."root_type" AS "root_type", "deletions"."root_id" AS "root_id",
+  "deletions"."row_count" AS "row_count", "deletions"."restored_at" AS "restored_at",
+  "deletions"."purged_at" AS "purged_at"
+FROM "deletions"
+WHERE "id" = ?
+LIMIT ?;
+
+INSERT INTO "wall_gate" ("id", "reason")
+VALUES (?, ?);
+
+SELECT "id", "lock_version"
+FROM "posts"
+WHERE "deletion_id" = ?
+ORDER BY "id" ASC
+LIMIT ?;
+
+DELETE FROM "post_tags"
+WHERE
+  "post_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+DELETE FROM "post_authors"
+WHERE
+  "post_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+DELETE FROM "import_sources"
+WHERE
+  "post_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+DELETE FROM "posts"
+WHERE
+  "id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+  AND "deletion_id" = ?
+  AND "deleted_at" <= ?;
+
+DELETE FROM "wall_gate"
+WHERE "id" = ?;
+
+UPDATE "deletions" SET
+  "purged_at" = ?, "updated_at" = ?
+WHERE
+  "id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+INSERT INTO
+  "audit_log" (
+    "id", "created_at", "actor_id", "action", "record_type", "record_id", "from_version",
+    "to_version", "changes", "request_id"
+  )
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);

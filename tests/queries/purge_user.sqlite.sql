@@ -1,0 +1,154 @@
+SELECT
+  "login_sessions"."id" AS "id", "login_sessions"."user_id" AS "user_id",
+  "login_sessions"."token_hash" AS "token_hash", "login_sessions"."expires_at" AS "expires_at",
+  "login_sessions"."revoked_at" AS "revoked_at", "login_sessions"."created_at" AS "created_at",
+  "login_sessions"."updated_at" AS "updated_at"
+FROM "login_sessions"
+WHERE
+  "login_sessions"."token_hash" = ?
+  AND "login_sessions"."revoked_at" IS NULL
+  AND "login_sessions"."expires_at" > ?
+LIMIT ?;
+
+SELECT
+  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
+  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
+  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
+  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
+  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+FROM "users"
+WHERE "users"."id" = ? AND "users"."is_active" = ? AND "users"."deleted_at" IS NULL
+LIMIT ?;
+
+SELECT "users"."id"
+FROM "users"
+WHERE
+  "users"."id" = ?
+  AND "users"."is_active" = ?
+  AND "users"."role" = ?
+  AND "users"."deleted_at" IS NULL
+LIMIT ?;
+
+SELECT
+  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
+  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
+  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
+  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
+  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+FROM "users"
+WHERE "users"."id" = ? AND "users"."deleted_at" IS NOT NULL
+ORDER BY "users"."id" ASC
+LIMIT ?;
+
+SELECT
+  "deletions"."id" AS "id", "deletions"."created_at" AS "created_at",
+  "deletions"."updated_at" AS "updated_at", "deletions"."actor_id" AS "actor_id",
+  "deletions"."root_type" AS "root_type", "deletions"."root_id" AS "root_id",
+  "deletions"."row_count" AS "row_count", "deletions"."restored_at" AS "restored_at",
+  "deletions"."purged_at" AS "purged_at"
+FROM "deletions"
+WHERE "id" = ?
+LIMIT ?;
+
+INSERT INTO "wall_gate" ("id", "reason")
+VALUES (?, ?);
+
+SELECT "id", "lock_version"
+FROM "posts"
+WHERE "deletion_id" = ?
+ORDER BY "id" ASC
+LIMIT ?;
+
+DELETE FROM "post_tags"
+WHERE
+  "post_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+DELETE FROM "post_authors"
+WHERE
+  "post_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+DELETE FROM "import_sources"
+WHERE
+  "post_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+DELETE FROM "posts"
+WHERE
+  "id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+  AND "deletion_id" = ?
+  AND "deleted_at" <= ?;
+
+SELECT "id", "lock_version"
+FROM "profiles"
+WHERE "deletion_id" = ?
+ORDER BY "id" ASC
+LIMIT ?;
+
+SELECT "id", "lock_version"
+FROM "users"
+WHERE "deletion_id" = ?
+ORDER BY "id" ASC
+LIMIT ?;
+
+SELECT "post_id" AS "owner", "user_id" AS "target"
+FROM "post_authors"
+WHERE
+  "user_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+ORDER BY "user_id" ASC
+LIMIT ?;
+
+DELETE FROM "login_sessions"
+WHERE
+  "user_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+DELETE FROM "post_authors"
+WHERE
+  "user_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+DELETE FROM "users"
+WHERE
+  "id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+  AND "deletion_id" = ?
+  AND "deleted_at" <= ?;
+
+DELETE FROM "wall_gate"
+WHERE "id" = ?;
+
+UPDATE "deletions" SET
+  "purged_at" = ?, "updated_at" = ?
+WHERE
+  "id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );
+
+INSERT INTO
+  "audit_log" (
+    "id", "created_at", "actor_id", "action", "record_type", "record_id", "from_version",
+    "to_version", "changes", "request_id"
+  )
+VALUES
+  (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
