@@ -38,6 +38,8 @@ use plimsoll_domain::{
 };
 use uuid::Uuid;
 
+use crate::{category, post, profile, tag, user};
+
 /// The loaders of one request.
 pub(crate) struct Batch {
     pub(crate) store: domain::Store,
@@ -118,6 +120,49 @@ pub(crate) async fn drive<T>(request: impl Future<Output = T>, mut tasks: Tasks)
     .await
 }
 
+/// What the domain finds, as the schema shows it: cheap to clone, since a row can be the answer
+/// to many keys.
+trait Found {
+    type Object;
+    fn object(self) -> Self::Object;
+}
+
+macro_rules! found {
+    ($($model:ty => $object:ty;)*) => {$(
+        impl Found for $model {
+            type Object = $object;
+            fn object(self) -> $object {
+                self.into()
+            }
+        }
+    )*};
+}
+
+found! {
+    User => user::User;
+    Profile => profile::Profile;
+    Category => category::Category;
+    Tag => tag::Tag;
+    Post => post::Post;
+    AnyRecord => AnyRecord;
+    String => String;
+    u64 => u64;
+}
+
+impl<T: Found> Found for Vec<T> {
+    type Object = Vec<T::Object>;
+    fn object(self) -> Self::Object {
+        self.into_iter().map(Found::object).collect()
+    }
+}
+
+impl<T: Found> Found for Page<T> {
+    type Object = Arc<Page<T::Object>>;
+    fn object(self) -> Self::Object {
+        Arc::new(self.map(Found::object))
+    }
+}
+
 type Loaded<K, V> = Result<HashMap<K, V>, Arc<domain::Error>>;
 
 /// Puts keys that differ only in their id together: one call of the domain for each group.
@@ -177,7 +222,7 @@ macro_rules! loader {
                 let ($read, $viewer) = (&self.store.read(), &self.viewer);
                 let $ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
                 let found = $call.await.map_err(Arc::new)?;
-                Ok(found.into_iter().map(|(id, value)| ($key(id), value)).collect())
+                Ok(found.into_iter().map(|(id, value)| ($key(id), value.object())).collect())
             }
         }
     };
@@ -194,7 +239,7 @@ macro_rules! loader {
                 let mut loaded = HashMap::with_capacity(keys.len());
                 for (($($part),+,), $ids) in groups {
                     for (id, value) in $call.await.map_err(Arc::new)? {
-                        loaded.insert($key($($part.clone()),+, id), value);
+                        loaded.insert($key($($part.clone()),+, id), value.object());
                     }
                 }
                 Ok(loaded)
@@ -206,29 +251,29 @@ macro_rules! loader {
 loader!(RecordById(kind, scope) => AnyRecord, |read, viewer, ids| {
     domain::deletion::records(read, viewer, scope, kind, &ids)
 });
-loader!(UserById => User, |read, viewer, ids| {
+loader!(UserById => user::User, |read, viewer, ids| {
     domain::user::by_ids(read, viewer, Scope::Live, &ids)
 });
-loader!(CategoryById => Category, |read, viewer, ids| {
+loader!(CategoryById => category::Category, |read, viewer, ids| {
     domain::category::by_ids(read, viewer, Scope::Live, &ids)
 });
-loader!(ProfileOfUser => Profile, |read, _viewer, ids| {
+loader!(ProfileOfUser => profile::Profile, |read, _viewer, ids| {
     domain::profile::of_users(read, &ids)
 });
-loader!(TagsOfPost => Vec<Tag>, |read, _viewer, ids| domain::tag::of_posts(read, &ids));
-loader!(CoAuthorsOfPost => Vec<User>, |read, _viewer, ids| {
+loader!(TagsOfPost => Vec<tag::Tag>, |read, _viewer, ids| domain::tag::of_posts(read, &ids));
+loader!(CoAuthorsOfPost => Vec<user::User>, |read, _viewer, ids| {
     domain::user::co_authors_of_posts(read, &ids)
 });
 loader!(ContentOfPost => String, |read, viewer, ids| {
     domain::post::contents(read, viewer, &ids)
 });
-loader!(PostsPage(of, scope, arguments) => Page<Post>, |read, viewer, ids| {
+loader!(PostsPage(of, scope, arguments) => Arc<Page<post::Post>>, |read, viewer, ids| {
     domain::post::pages_of(read, viewer, scope, of, &arguments, &ids)
 });
 loader!(PostsCount(of, scope) => u64, |read, viewer, ids| {
     domain::post::counts_of(read, viewer, scope, of, &ids)
 });
-loader!(ChildrenPage(scope, arguments) => Page<Category>, |read, viewer, ids| {
+loader!(ChildrenPage(scope, arguments) => Arc<Page<category::Category>>, |read, viewer, ids| {
     domain::category::pages_below(read, viewer, scope, &arguments, &ids)
 });
 loader!(ChildrenCount(scope) => u64, |read, viewer, ids| {

@@ -15,8 +15,7 @@ use crate::{
     error::{Result, payload},
     id::{Named, decode, named},
     post::PostConnection,
-    record::{patch, patch_as_is, read, record_fields, removal, write},
-    scope,
+    record::{load, patch, patch_as_is, read, record_fields, removal, write},
 };
 
 record_fields! {
@@ -37,7 +36,7 @@ record_fields! {
         async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
             let Some(parent) = self.0.parent_id else { return Ok(None) };
             let key = CategoryById(parent.into());
-            Ok(scope(ctx).loader.load_one(key).await?.map(Category))
+            load(ctx, key).await
         }
 
         /// The categories right below it, ordered by slug.
@@ -56,9 +55,8 @@ record_fields! {
             let arguments = page_arguments(first, after, last, before);
             let (id, which) = (self.0.id.into(), which.into());
             let key = ChildrenPage(which, arguments, id);
-            let page = scope(ctx).loader.load_one(key).await?;
-            let page = page.unwrap_or_else(domain::Page::empty);
-            Ok(CategoryConnection::new(page, Total::CategoriesBelow(id, which)))
+            let page = load(ctx, key).await?;
+            Ok(CategoryConnection::shared(page, Total::CategoriesBelow(id, which)))
         }
 
         /// The posts in this category itself, the newest first.
@@ -125,8 +123,8 @@ impl CategoryQuery {
         match named::<CategoryId>(id, slug)? {
             Named::Id(id) => {
                 let key = RecordById(RecordKind::Category, which, id.into());
-                match scope(ctx).loader.load_one(key).await? {
-                    Some(AnyRecord::Category(found)) => Ok(Some(Category(found))),
+                match load(ctx, key).await? {
+                    Some(AnyRecord::Category(found)) => Ok(Some(found.into())),
                     _ => Ok(None),
                 }
             }
@@ -134,7 +132,7 @@ impl CategoryQuery {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::category::by_slug(&read, &viewer, which, &slug).await
                 });
-                Ok(found.await?.map(Category))
+                Ok(found.await?.map(Into::into))
             }
         }
     }

@@ -10,8 +10,7 @@ use uuid::Uuid;
 use crate::{
     batch::{ChildrenCount, PostsCount},
     error::Result,
-    record::read,
-    scope,
+    record::{load, read},
 };
 
 /// Where a page lies in its list.
@@ -117,7 +116,6 @@ pub(crate) enum Total {
 
 impl Total {
     pub(crate) async fn count(&self, ctx: &Context<'_>) -> Result<i32> {
-        let loader = &scope(ctx).loader;
         let count = match *self {
             Self::Users(scope) => {
                 read(ctx, move |read, viewer| async move {
@@ -151,11 +149,11 @@ impl Total {
             }
             Self::PostsOf(of, parent, scope) => {
                 let key = PostsCount(of, scope, parent);
-                loader.load_one(key).await?.unwrap_or_default()
+                load(ctx, key).await?.unwrap_or_default()
             }
             Self::CategoriesBelow(parent, scope) => {
                 let key = ChildrenCount(scope, parent);
-                loader.load_one(key).await?.unwrap_or_default()
+                load(ctx, key).await?.unwrap_or_default()
             }
         };
         Ok(i32::try_from(count).unwrap_or(i32::MAX))
@@ -167,7 +165,7 @@ macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ident, $record:ty, $doc:literal, $edge_doc:literal) => {
         #[doc = $doc]
         pub(crate) struct $connection {
-            page: plimsoll_domain::Page<$record>,
+            page: std::sync::Arc<plimsoll_domain::Page<$node>>,
             total: crate::connection::Total,
         }
 
@@ -185,6 +183,18 @@ macro_rules! connection {
                 page: plimsoll_domain::Page<$record>,
                 total: crate::connection::Total,
             ) -> Self {
+                let page = std::sync::Arc::new(page.map(Into::into));
+                Self { page, total }
+            }
+
+            /// A page that a loader found; empty if there is none.
+            #[allow(dead_code, reason = "not every list is below another record")]
+            pub(crate) fn shared(
+                page: Option<std::sync::Arc<plimsoll_domain::Page<$node>>>,
+                total: crate::connection::Total,
+            ) -> Self {
+                let page =
+                    page.unwrap_or_else(|| std::sync::Arc::new(plimsoll_domain::Page::empty()));
                 Self { page, total }
             }
         }
@@ -199,18 +209,14 @@ macro_rules! connection {
                     .iter()
                     .map(|(cursor, row)| $edge {
                         cursor: cursor.clone(),
-                        node: $node(row.clone()),
+                        node: row.clone(),
                     })
                     .collect()
             }
 
             /// The page, without the cursors.
             async fn nodes(&self) -> Vec<$node> {
-                self.page
-                    .rows
-                    .iter()
-                    .map(|(_, row)| $node(row.clone()))
-                    .collect()
+                self.page.rows.iter().map(|(_, row)| row.clone()).collect()
             }
 
             /// Where the page lies in the list.

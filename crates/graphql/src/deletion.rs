@@ -8,14 +8,20 @@ use crate::{
     batch::{RecordById, UserById},
     connection::{Total, connection, page_arguments},
     error::Result,
-    record::{Record, read},
+    record::{Record, load, read},
     scope,
     user::User,
 };
 
 /// What was deleted together.
 #[derive(Clone)]
-pub(crate) struct Deletion(pub(crate) domain::Deletion);
+pub(crate) struct Deletion(domain::Deletion);
+
+impl From<domain::Deletion> for Deletion {
+    fn from(deletion: domain::Deletion) -> Self {
+        Self(deletion)
+    }
+}
 
 /// What was deleted together, and comes back together.
 #[Object]
@@ -35,7 +41,7 @@ impl Deletion {
         let Some(actor) = self.0.actor_id else {
             return Ok(None);
         };
-        Ok(scope(ctx).loader.load_one(UserById(actor)).await?.map(User))
+        load(ctx, UserById(actor)).await
     }
 
     /// The record that was named, deleted or restored by now; null if it was purged, or the
@@ -45,7 +51,7 @@ impl Deletion {
             return Ok(None);
         };
         let key = RecordById(kind, Scope::WithDeleted, self.0.root_id);
-        Ok(scope(ctx).loader.load_one(key).await?.map(Into::into))
+        Ok(load(ctx, key).await?.map(Into::into))
     }
 
     /// How many records it took, the named one included.

@@ -18,7 +18,7 @@ use crate::{
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, payload},
     id::{Named, decode, decode_all, named},
-    record::{heavy, patch, patch_as_is, read, record_fields, removal, write},
+    record::{heavy, load, patch, patch_as_is, read, record_fields, removal, write},
     scope,
     tag::Tag,
     user::User,
@@ -44,7 +44,7 @@ record_fields! {
                 return Ok(Some(content.clone()));
             }
             let key = ContentOfPost(self.0.id.into());
-            Ok(scope(ctx).loader.load_one(key).await?)
+            load(ctx, key).await
         }
 
         /// Whether everybody sees it; a draft is seen by those who write and moderate it.
@@ -60,28 +60,26 @@ record_fields! {
         /// Who wrote it; null if they are deleted.
         async fn author(&self, ctx: &Context<'_>) -> Result<Option<User>> {
             let key = UserById(self.0.author_id.into());
-            Ok(scope(ctx).loader.load_one(key).await?.map(User))
+            load(ctx, key).await
         }
 
         /// Who wrote it beside the author, in their order: 20 at most.
         async fn co_authors(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
             let key = CoAuthorsOfPost(self.0.id.into());
-            let users = scope(ctx).loader.load_one(key).await?.unwrap_or_default();
-            Ok(users.into_iter().map(User).collect())
+            Ok(load(ctx, key).await?.unwrap_or_default())
         }
 
         /// The category it is in; null if it is in none, or that one is deleted.
         async fn category(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
             let Some(category) = self.0.category_id else { return Ok(None) };
             let key = CategoryById(category.into());
-            Ok(scope(ctx).loader.load_one(key).await?.map(Category))
+            load(ctx, key).await
         }
 
         /// Its tags, in their order: 50 at most.
         async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>> {
             let key = TagsOfPost(self.0.id.into());
-            let tags = scope(ctx).loader.load_one(key).await?.unwrap_or_default();
-            Ok(tags.into_iter().map(Tag).collect())
+            Ok(load(ctx, key).await?.unwrap_or_default())
         }
     }
 }
@@ -105,12 +103,8 @@ impl PostConnection {
         arguments: PageArguments,
     ) -> Result<Self> {
         let key = PostsPage(of, which, arguments, parent);
-        let page = scope(ctx)
-            .loader
-            .load_one(key)
-            .await?
-            .unwrap_or_else(domain::Page::empty);
-        Ok(Self::new(page, Total::PostsOf(of, parent, which)))
+        let page = load(ctx, key).await?;
+        Ok(Self::shared(page, Total::PostsOf(of, parent, which)))
     }
 }
 
@@ -164,8 +158,8 @@ impl PostQuery {
         match named::<PostId>(id, slug)? {
             Named::Id(id) => {
                 let key = RecordById(RecordKind::Post, which, id.into());
-                match scope(ctx).loader.load_one(key).await? {
-                    Some(AnyRecord::Post(found)) => Ok(Some(Post(found))),
+                match load(ctx, key).await? {
+                    Some(AnyRecord::Post(found)) => Ok(Some(found.into())),
                     _ => Ok(None),
                 }
             }
@@ -173,7 +167,7 @@ impl PostQuery {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::post::by_slug(&read, &viewer, which, &slug).await
                 });
-                Ok(found.await?.map(Post))
+                Ok(found.await?.map(Into::into))
             }
         }
     }

@@ -10,8 +10,7 @@ use crate::{
     batch::UserById,
     error::{Result, payload},
     id::decode,
-    record::{patch_as_is, record_fields, removal, write},
-    scope,
+    record::{load, patch_as_is, record_fields, removal, write},
     user::User,
 };
 
@@ -37,7 +36,7 @@ record_fields! {
         /// Whose it is; null if they are deleted.
         async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
             let key = UserById(self.0.user_id.into());
-            Ok(scope(ctx).loader.load_one(key).await?.map(User))
+            load(ctx, key).await
         }
     }
 }

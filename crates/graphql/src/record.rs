@@ -1,11 +1,14 @@
 //! What all records have in common, and reading any of them by its id.
 
-use async_graphql::{Context, ID, Interface, Object};
+use std::{hash::Hash, sync::Arc};
+
+use async_graphql::{Context, ID, Interface, Object, dataloader::Loader};
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use plimsoll_domain::{AnyRecord, Result as DomainResult, Scope, Tx};
 
 use crate::{
-    batch::RecordById,
+    batch::{Batch, RecordById},
     category::Category,
     error::{ApiError, Result},
     id::decode_any,
@@ -70,11 +73,11 @@ macro_rules! from_any {
         impl From<AnyRecord> for $interface {
             fn from(record: AnyRecord) -> Self {
                 match record {
-                    AnyRecord::User(record) => Self::User(User(record)),
-                    AnyRecord::Profile(record) => Self::Profile(Profile(record)),
-                    AnyRecord::Category(record) => Self::Category(Category(record)),
-                    AnyRecord::Tag(record) => Self::Tag(Tag(record)),
-                    AnyRecord::Post(record) => Self::Post(Post(record)),
+                    AnyRecord::User(record) => Self::User(record.into()),
+                    AnyRecord::Profile(record) => Self::Profile(record.into()),
+                    AnyRecord::Category(record) => Self::Category(record.into()),
+                    AnyRecord::Tag(record) => Self::Tag(record.into()),
+                    AnyRecord::Post(record) => Self::Post(record.into()),
                 }
             }
         }
@@ -99,10 +102,7 @@ impl RecordQuery {
         #[graphql(desc = "The record's id.")] id: ID,
     ) -> Result<Option<Node>> {
         let (kind, id) = decode_any(&id, "id")?;
-        let found = scope(ctx)
-            .loader
-            .load_one(RecordById(kind, Scope::Live, id))
-            .await?;
+        let found = load(ctx, RecordById(kind, Scope::Live, id)).await?;
         Ok(found.map(Into::into))
     }
 
@@ -134,7 +134,10 @@ impl RecordQuery {
 /// Runs a read that no loader gathers, in step with the loaders: what it finds is resolved
 /// together with what they find, so that the number of statements depends on the request's
 /// shape alone.
-pub(crate) async fn read<T, F, W>(ctx: &Context<'_>, work: F) -> Result<T>
+///
+/// In a box, as what [`load`] answers: a field's future has the size of its type's largest, and
+/// each field of a row has one.
+pub(crate) fn read<'a, T, F, W>(ctx: &Context<'a>, work: F) -> BoxFuture<'a, Result<T>>
 where
     T: Send + 'static,
     F: FnOnce(plimsoll_domain::Read, plimsoll_domain::Viewer) -> W,
@@ -142,7 +145,20 @@ where
 {
     let scope = scope(ctx);
     let work = work(scope.store.read(), scope.viewer());
-    Ok(scope.spawner.run(work).await?)
+    Box::pin(async move { Ok(scope.spawner.run(work).await?) })
+}
+
+/// What the loader of this key finds for it, together with all other keys of its level.
+pub(crate) fn load<'a, K>(
+    ctx: &Context<'a>,
+    key: K,
+) -> BoxFuture<'a, Result<Option<<Batch as Loader<K>>::Value>>>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    Batch: Loader<K, Error = Arc<plimsoll_domain::Error>>,
+{
+    let loader = &scope(ctx).loader;
+    Box::pin(async move { Ok(loader.load_one(key).await?) })
 }
 
 /// Runs a command of the domain in a transaction of its own. Changed records come back with
@@ -150,10 +166,7 @@ where
 pub(crate) async fn write<T, F>(ctx: &Context<'_>, command: F) -> DomainResult<T>
 where
     T: Send + 'static,
-    F: for<'t> FnOnce(
-            &'t mut Tx,
-            &'t plimsoll_domain::Viewer,
-        ) -> futures::future::BoxFuture<'t, DomainResult<T>>
+    F: for<'t> FnOnce(&'t mut Tx, &'t plimsoll_domain::Viewer) -> BoxFuture<'t, DomainResult<T>>
         + Send
         + 'static,
 {
@@ -190,11 +203,11 @@ macro_rules! record_fields {
     ) => {
         $(#[doc = $doc])+
         #[derive(Clone)]
-        pub(crate) struct $name(pub(crate) $model);
+        pub(crate) struct $name(pub(crate) std::sync::Arc<$model>);
 
         impl From<$model> for $name {
             fn from(model: $model) -> Self {
-                Self(model)
+                Self(std::sync::Arc::new(model))
             }
         }
 

@@ -7,13 +7,14 @@ use plimsoll_domain as domain;
 use crate::{
     batch::UserById,
     error::{MutationError, Result, outcome},
+    record::load,
     scope,
     user::{User, UserRole},
 };
 
 /// Who is asking.
 pub(crate) struct Viewer {
-    user: Option<domain::user::User>,
+    user: Option<User>,
     role: Option<domain::Role>,
 }
 
@@ -22,7 +23,7 @@ pub(crate) struct Viewer {
 impl Viewer {
     /// The logged-in user; null if nobody is.
     async fn user(&self) -> Option<User> {
-        self.user.clone().map(User)
+        self.user.clone()
     }
 
     /// What they may do; null if nobody is logged in.
@@ -45,7 +46,7 @@ impl SessionQuery {
                 role: None,
             });
         };
-        let user = request.loader.load_one(UserById(id.into())).await?;
+        let user = load(ctx, UserById(id.into())).await?;
         Ok(Viewer {
             user,
             role: Some(role),
@@ -121,7 +122,7 @@ impl SessionMutation {
                 expires_at: Some(login.expires_at),
                 viewer: Some(Viewer {
                     role: Some(login.user.role),
-                    user: Some(login.user),
+                    user: Some(login.user.into()),
                 }),
                 errors,
             },

@@ -15,8 +15,7 @@ use crate::{
     error::{Result, payload},
     id::{Named, decode, named},
     post::PostConnection,
-    record::{patch_as_is, read, record_fields, removal, write},
-    scope,
+    record::{load, patch_as_is, read, record_fields, removal, write},
 };
 
 record_fields! {
@@ -97,8 +96,8 @@ impl TagQuery {
         match named::<TagId>(id, slug)? {
             Named::Id(id) => {
                 let key = RecordById(RecordKind::Tag, which, id.into());
-                match scope(ctx).loader.load_one(key).await? {
-                    Some(AnyRecord::Tag(found)) => Ok(Some(Tag(found))),
+                match load(ctx, key).await? {
+                    Some(AnyRecord::Tag(found)) => Ok(Some(found.into())),
                     _ => Ok(None),
                 }
             }
@@ -106,7 +105,7 @@ impl TagQuery {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::tag::by_slug(&read, &viewer, which, &slug).await
                 });
-                Ok(found.await?.map(Tag))
+                Ok(found.await?.map(Into::into))
             }
         }
     }

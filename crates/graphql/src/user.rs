@@ -14,7 +14,7 @@ use crate::{
     id::decode,
     post::PostConnection,
     profile::Profile,
-    record::{patch_as_is, read, record_fields, removal, write},
+    record::{load, patch_as_is, read, record_fields, removal, write},
     scope,
 };
 
@@ -46,7 +46,7 @@ record_fields! {
         /// What they tell about themselves; null if nothing.
         async fn profile(&self, ctx: &Context<'_>) -> Result<Option<Profile>> {
             let key = ProfileOfUser(self.0.id.into());
-            Ok(scope(ctx).loader.load_one(key).await?.map(Profile))
+            load(ctx, key).await
         }
 
         /// The posts that they are the author of, the newest first.
@@ -142,8 +142,8 @@ impl UserQuery {
     ) -> Result<Option<User>> {
         let id: domain::id::UserId = decode(&id, "id")?;
         let key = RecordById(domain::deletion::RecordKind::User, which.into(), id.into());
-        match scope(ctx).loader.load_one(key).await? {
-            Some(domain::AnyRecord::User(user)) => Ok(Some(User(user))),
+        match load(ctx, key).await? {
+            Some(domain::AnyRecord::User(user)) => Ok(Some(user.into())),
             _ => Ok(None),
         }
     }
