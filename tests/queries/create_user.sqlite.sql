@@ -1,23 +1,21 @@
 SELECT
-  "login_sessions"."id" AS "id", "login_sessions"."user_id" AS "user_id",
-  "login_sessions"."token_hash" AS "token_hash", "login_sessions"."expires_at" AS "expires_at",
-  "login_sessions"."revoked_at" AS "revoked_at", "login_sessions"."created_at" AS "created_at",
-  "login_sessions"."updated_at" AS "updated_at"
-FROM "login_sessions"
-WHERE
-  "login_sessions"."token_hash" = ?
-  AND "login_sessions"."revoked_at" IS NULL
-  AND "login_sessions"."expires_at" > ?
-LIMIT ?;
-
-SELECT
   "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
   "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
   "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
   "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
   "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
 FROM "users"
-WHERE "users"."id" = ? AND "users"."is_active" = ? AND "users"."deleted_at" IS NULL
+WHERE
+  "users"."is_active" = ?
+  AND "users"."id" IN (
+    SELECT "login_sessions"."user_id" AS "r"
+    FROM "login_sessions"
+    WHERE
+      "login_sessions"."token_hash" = ?
+      AND "login_sessions"."revoked_at" IS NULL
+      AND "login_sessions"."expires_at" > ?
+  )
+  AND "users"."deleted_at" IS NULL
 LIMIT ?;
 
 SELECT "users"."id"

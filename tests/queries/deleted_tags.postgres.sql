@@ -25,18 +25,6 @@ LEFT JOIN
     LIMIT $2
   ) AS "r" ON TRUE;
 
-SELECT
-  "login_sessions"."id" AS "id", "login_sessions"."user_id" AS "user_id",
-  "login_sessions"."token_hash" AS "token_hash", "login_sessions"."expires_at" AS "expires_at",
-  "login_sessions"."revoked_at" AS "revoked_at", "login_sessions"."created_at" AS "created_at",
-  "login_sessions"."updated_at" AS "updated_at"
-FROM "login_sessions"
-WHERE
-  "login_sessions"."token_hash" = $1
-  AND "login_sessions"."revoked_at" IS NULL
-  AND "login_sessions"."expires_at" > $2
-LIMIT $3;
-
 SELECT "post_tags"."tag_id" AS "parent", COUNT("posts"."id") AS "n"
 FROM "posts"
 INNER JOIN "post_tags" ON "post_tags"."post_id" = "posts"."id"
@@ -61,10 +49,17 @@ SELECT
   "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
 FROM "users"
 WHERE
-  "users"."id" = $1
-  AND "users"."is_active" = $2
+  "users"."is_active" = $1
+  AND "users"."id" IN (
+    SELECT "login_sessions"."user_id" AS "r"
+    FROM "login_sessions"
+    WHERE
+      "login_sessions"."token_hash" = $2
+      AND "login_sessions"."revoked_at" IS NULL
+      AND "login_sessions"."expires_at" > $3
+  )
   AND "users"."deleted_at" IS NULL
-LIMIT $3;
+LIMIT $4;
 
 SELECT COUNT("tags"."id") AS "n"
 FROM "tags"

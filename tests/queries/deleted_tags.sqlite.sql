@@ -29,18 +29,6 @@ LEFT JOIN (
 ) AS "r" ON "r"."of_parent" = "k"."k"
   AND "r"."rank_in_parent" <= ?;
 
-SELECT
-  "login_sessions"."id" AS "id", "login_sessions"."user_id" AS "user_id",
-  "login_sessions"."token_hash" AS "token_hash", "login_sessions"."expires_at" AS "expires_at",
-  "login_sessions"."revoked_at" AS "revoked_at", "login_sessions"."created_at" AS "created_at",
-  "login_sessions"."updated_at" AS "updated_at"
-FROM "login_sessions"
-WHERE
-  "login_sessions"."token_hash" = ?
-  AND "login_sessions"."revoked_at" IS NULL
-  AND "login_sessions"."expires_at" > ?
-LIMIT ?;
-
 SELECT "post_tags"."tag_id" AS "parent", COUNT("posts"."id") AS "n"
 FROM "posts"
 INNER JOIN "post_tags" ON "post_tags"."post_id" = "posts"."id"
@@ -69,7 +57,17 @@ SELECT
   "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
   "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
 FROM "users"
-WHERE "users"."id" = ? AND "users"."is_active" = ? AND "users"."deleted_at" IS NULL
+WHERE
+  "users"."is_active" = ?
+  AND "users"."id" IN (
+    SELECT "login_sessions"."user_id" AS "r"
+    FROM "login_sessions"
+    WHERE
+      "login_sessions"."token_hash" = ?
+      AND "login_sessions"."revoked_at" IS NULL
+      AND "login_sessions"."expires_at" > ?
+  )
+  AND "users"."deleted_at" IS NULL
 LIMIT ?;
 
 SELECT COUNT("tags"."id") AS "n"

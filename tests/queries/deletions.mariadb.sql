@@ -10,18 +10,6 @@ ORDER BY `deletions`.`created_at` DESC, `deletions`.`id` DESC
 LIMIT ?;
 
 SELECT
-  `login_sessions`.`id` AS `id`, `login_sessions`.`user_id` AS `user_id`,
-  `login_sessions`.`token_hash` AS `token_hash`, `login_sessions`.`expires_at` AS `expires_at`,
-  `login_sessions`.`revoked_at` AS `revoked_at`, `login_sessions`.`created_at` AS `created_at`,
-  `login_sessions`.`updated_at` AS `updated_at`
-FROM `login_sessions`
-WHERE
-  `login_sessions`.`token_hash` = ?
-  AND `login_sessions`.`revoked_at` IS NULL
-  AND `login_sessions`.`expires_at` > ?
-LIMIT ?;
-
-SELECT
   `tags`.`id` AS `id`, `tags`.`name` AS `name`, `tags`.`slug` AS `slug`,
   `tags`.`lock_version` AS `lock_version`, `tags`.`deleted_at` AS `deleted_at`,
   `tags`.`deletion_id` AS `deletion_id`, `tags`.`created_at` AS `created_at`,
@@ -45,5 +33,15 @@ SELECT
   `users`.`deleted_at` AS `deleted_at`, `users`.`deletion_id` AS `deletion_id`,
   `users`.`created_at` AS `created_at`, `users`.`updated_at` AS `updated_at`
 FROM `users`
-WHERE `users`.`id` = ? AND `users`.`is_active` = ? AND `users`.`deleted_at` IS NULL
+WHERE
+  `users`.`is_active` = ?
+  AND `users`.`id` IN (
+    SELECT `login_sessions`.`user_id` AS `r`
+    FROM `login_sessions`
+    WHERE
+      `login_sessions`.`token_hash` = ?
+      AND `login_sessions`.`revoked_at` IS NULL
+      AND `login_sessions`.`expires_at` > ?
+  )
+  AND `users`.`deleted_at` IS NULL
 LIMIT ?;

@@ -13,8 +13,7 @@ FROM (
       WHERE
         "posts"."published" = TRUE
         AND "posts"."deleted_at" IS NULL
-        AND "posts"."listed_at" >= $2
-        AND ("posts"."listed_at" > $3 OR "posts"."id" >= $4)
+        AND ("posts"."listed_at", "posts"."id") >= ($2, $3)
     ) AS "behind"
 ) AS "b"
 LEFT JOIN (
@@ -29,9 +28,8 @@ LEFT JOIN (
   WHERE
     "posts"."published" = TRUE
     AND "posts"."deleted_at" IS NULL
-    AND "posts"."listed_at" <= $5
-    AND ("posts"."listed_at" < $6 OR "posts"."id" < $7)
+    AND ("posts"."listed_at", "posts"."id") < ($4, $5)
   ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
-  LIMIT $8
-) AS "r" ON $9 = $10
+  LIMIT $6
+) AS "r" ON $7 = $8
 ORDER BY "r"."listed_at" DESC, "r"."id" DESC;

@@ -13,8 +13,7 @@ FROM (
       WHERE
         "posts"."published" = TRUE
         AND "posts"."deleted_at" IS NULL
-        AND "posts"."listed_at" >= ?
-        AND ("posts"."listed_at" > ? OR "posts"."id" >= ?)
+        AND ("posts"."listed_at", "posts"."id") >= (?, ?)
     ) AS "behind"
 ) AS "b"
 LEFT JOIN (
@@ -29,8 +28,7 @@ LEFT JOIN (
   WHERE
     "posts"."published" = TRUE
     AND "posts"."deleted_at" IS NULL
-    AND "posts"."listed_at" <= ?
-    AND ("posts"."listed_at" < ? OR "posts"."id" < ?)
+    AND ("posts"."listed_at", "posts"."id") < (?, ?)
   ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
   LIMIT ?
 ) AS "r" ON ? = ?

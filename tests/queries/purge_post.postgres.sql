@@ -1,16 +1,4 @@
 SELECT
-  "login_sessions"."id" AS "id", "login_sessions"."user_id" AS "user_id",
-  "login_sessions"."token_hash" AS "token_hash", "login_sessions"."expires_at" AS "expires_at",
-  "login_sessions"."revoked_at" AS "revoked_at", "login_sessions"."created_at" AS "created_at",
-  "login_sessions"."updated_at" AS "updated_at"
-FROM "login_sessions"
-WHERE
-  "login_sessions"."token_hash" = $1
-  AND "login_sessions"."revoked_at" IS NULL
-  AND "login_sessions"."expires_at" > $2
-LIMIT $3;
-
-SELECT
   "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
   "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
   "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
@@ -18,10 +6,17 @@ SELECT
   "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
 FROM "users"
 WHERE
-  "users"."id" = $1
-  AND "users"."is_active" = $2
+  "users"."is_active" = $1
+  AND "users"."id" IN (
+    SELECT "login_sessions"."user_id" AS "r"
+    FROM "login_sessions"
+    WHERE
+      "login_sessions"."token_hash" = $2
+      AND "login_sessions"."revoked_at" IS NULL
+      AND "login_sessions"."expires_at" > $3
+  )
   AND "users"."deleted_at" IS NULL
-LIMIT $3;
+LIMIT $4;
 
 SELECT "users"."id"
 FROM "users"

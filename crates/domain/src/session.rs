@@ -6,7 +6,7 @@ use plimsoll_entity::{
     id::{LoginSessionId, UserId},
     login_session, user,
 };
-use plimsoll_records::Rows;
+use plimsoll_records::{Rows, Via};
 use rand::Rng as _;
 use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::ExprTrait};
 use sha2::{Digest, Sha256};
@@ -129,18 +129,14 @@ pub async fn login(
 /// active any longer.
 pub async fn viewer(store: &Store, token: &str, now: DateTime<Utc>) -> Result<Viewer> {
     let ended = || Error::Unauthenticated("The token is not valid, or not any longer.".into());
-    let read = store.read();
     let session = Rows::<login_session::Entity>::live()
         .filter(login_session::Column::TokenHash.eq(digest(token)))
         .filter(login_session::Column::RevokedAt.is_null())
-        .filter(login_session::Column::ExpiresAt.gt(now))
-        .one(&read)
-        .await?
-        .ok_or_else(ended)?;
+        .filter(login_session::Column::ExpiresAt.gt(now));
     let user = Rows::<user::Entity>::live()
-        .filter(user::Column::Id.eq(session.user_id))
         .filter(user::Column::IsActive.eq(true))
-        .one(&read)
+        .having(Via::Column(login_session::Column::UserId), session)
+        .one(&store.read())
         .await?
         .ok_or_else(ended)?;
     Ok(Viewer::User {

@@ -116,6 +116,13 @@ pub(crate) fn looked_up(backend: DbBackend, key: Expr, pairs: &[(Uuid, Uuid)]) -
     }
 }
 
+/// Whether a comparison of rows, `(a, b) < (x, y)`, becomes a range of an index.
+///
+/// MariaDB's and MySQL's documentation, "Range Optimization": there it does not.
+pub(crate) fn ranges_over_rows(backend: DbBackend) -> bool {
+    backend != DbBackend::MySql
+}
+
 /// Whether the newest N of each parent are found by a lateral join rather than by ranking.
 pub(crate) fn has_lateral(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres

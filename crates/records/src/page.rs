@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, IdenStatic, ModelTrait, QueryResult, Value,
+    ColumnTrait, DbBackend, IdenStatic, ModelTrait, QueryResult, Value,
     sea_query::{
         Condition, Expr, ExprTrait, OverStatement, Query, SelectStatement, WindowStatement,
     },
@@ -128,10 +128,31 @@ impl<E: Table> Order<E> {
     }
 
     /// The rows that come after `place`, and the row at `place` too if `inclusive`.
-    ///
+    fn beyond(&self, place: &[Value], inclusive: bool, backend: DbBackend) -> Condition {
+        let one_way = self.keys.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        if one_way && dialect::ranges_over_rows(backend) {
+            return Condition::all().add(self.beyond_row(place, inclusive));
+        }
+        self.beyond_columns(place, inclusive)
+    }
+
+    /// `(a, b) < (x, y)`: exactly a range of the index.
+    fn beyond_row(&self, place: &[Value], inclusive: bool) -> Expr {
+        let columns = self.keys.iter();
+        let columns = columns.map(|(column, _)| Expr::col((E::default(), *column)));
+        let row = Expr::tuple(columns);
+        let place = Expr::tuple(place.iter().map(|value| Expr::val(value.clone())));
+        match (self.keys.first().map(|(_, way)| *way), inclusive) {
+            (Some(Direction::Descending), false) => row.lt(place),
+            (Some(Direction::Descending), true) => row.lte(place),
+            (_, false) => row.gt(place),
+            (_, true) => row.gte(place),
+        }
+    }
+
     /// `a <= x AND (a < x OR …)` rather than `a < x OR (a = x AND …)`: the first bound is one
     /// that every engine turns into a range of the index.
-    fn beyond(&self, place: &[Value], inclusive: bool) -> Condition {
+    fn beyond_columns(&self, place: &[Value], inclusive: bool) -> Condition {
         let mut condition: Option<Condition> = None;
         for ((column, way), value) in self.keys.iter().zip(place).rev() {
             let column = Expr::col((E::default(), *column));
@@ -390,14 +411,15 @@ impl<E: Table> Rows<E> {
             let rows = rows.iter().map(model::<E>).collect::<Result<_, _>>()?;
             return Ok(request.page(rows, false));
         };
-        select.cond_where(order.beyond(place, false));
+        let backend = on.conn().backend();
+        select.cond_where(order.beyond(place, false, backend));
         // One row says whether anything lies behind the cursor, even when the page is empty.
         let mut outer = Query::select();
         outer
             .expr_as(Expr::col(("b", "behind")), "behind")
             .from_subquery(
                 Query::select()
-                    .expr_as(self.behind(&order, place, None), "behind")
+                    .expr_as(self.behind(&order, place, None, backend), "behind")
                     .take(),
                 "b",
             )
@@ -461,7 +483,7 @@ impl<E: Table> Rows<E> {
         via: Via<E>,
         parents: &[Uuid],
         request: &PageRequest<E>,
-        backend: sea_orm::DbBackend,
+        backend: DbBackend,
     ) -> SelectStatement {
         let order = request.reading_order();
         let wanted = i64::from(request.size) + 1;
@@ -478,7 +500,7 @@ impl<E: Table> Rows<E> {
         via.join(&mut children);
         children.expr_window_as(Expr::cust("ROW_NUMBER()"), window, "rank_in_parent");
         if let Some(place) = &request.place {
-            children.cond_where(order.beyond(place, false));
+            children.cond_where(order.beyond(place, false, backend));
         }
 
         let key = || Expr::col((dialect::KEYS, dialect::KEYS));
@@ -491,7 +513,10 @@ impl<E: Table> Rows<E> {
             outer.expr_as(Expr::col(("r", column.as_str())), column.as_str());
         }
         if let Some(place) = &request.place {
-            outer.expr_as(self.behind(&order, place, Some((via, key()))), "behind");
+            outer.expr_as(
+                self.behind(&order, place, Some((via, key())), backend),
+                "behind",
+            );
         }
         if lateral {
             children.and_where(via.parent().eq(key()));
@@ -520,11 +545,17 @@ impl<E: Table> Rows<E> {
     }
 
     /// Whether one of these rows lies at the cursor or on its other side.
-    fn behind(&self, order: &Order<E>, place: &[Value], of: Option<(Via<E>, Expr)>) -> Expr {
+    fn behind(
+        &self,
+        order: &Order<E>,
+        place: &[Value],
+        of: Option<(Via<E>, Expr)>,
+        backend: DbBackend,
+    ) -> Expr {
         let mut select = self.bare();
         select
             .expr(Expr::val(1))
-            .cond_where(order.reversed().beyond(place, true));
+            .cond_where(order.reversed().beyond(place, true, backend));
         if let Some((via, parent)) = of {
             via.join(&mut select);
             select.and_where(via.parent().eq(parent));
