@@ -29,7 +29,7 @@ fn visible(viewer: &Viewer) -> Rows<deletion_entity::Entity> {
 ///
 /// # Errors
 ///
-/// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
+/// [`Error::BadPage`] if the arguments do not fit.
 pub async fn page(
     read: &Read,
     viewer: &Viewer,
