@@ -6,6 +6,7 @@ mod bad_input;
 mod client;
 mod counted;
 mod engines;
+mod faults;
 mod leaving;
 mod limits;
 mod permissions;

@@ -44,7 +44,8 @@ pub struct Options {
     /// The most connections that may be open at once, half of them for writing; on SQLite, the
     /// most that read.
     pub max_connections: u32,
-    /// How long a statement may run.
+    /// How long a statement may run on PostgreSQL, MariaDB and MySQL. SQLite has no such limit: a
+    /// transaction's holds, and the caller's own.
     pub statement_timeout: Duration,
     /// How long a transaction's work may take before it is rolled back.
     pub transaction_timeout: Duration,

@@ -1,6 +1,9 @@
 //! The statements that ran.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use plimsoll_records::{MadeFor, Note, Register, Scope, Statement};
 
@@ -57,14 +60,15 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What is missing from a statement.
 fn unscoped(sql: &str, notes: &[Note], tables: &[&str]) -> Option<String> {
     let names = sql.split(['"', '`']).skip(1).step_by(2);
-    let touched = names.filter(|name| tables.contains(name));
+    let touched: BTreeSet<&str> = names.filter(|name| tables.contains(name)).collect();
+    let alone = touched.len() == 1;
     for table in touched {
         let mut of_table = notes.iter().filter(|note| note.table == table).peekable();
         if of_table.peek().is_none() {
             return Some(format!("it says nothing of {table}"));
         }
         for note in of_table {
-            if let Some(missing) = unkept(sql, note) {
+            if let Some(missing) = unkept(sql, note, alone) {
                 return Some(missing);
             }
         }
@@ -72,17 +76,20 @@ fn unscoped(sql: &str, notes: &[Note], tables: &[&str]) -> Option<String> {
     None
 }
 
-/// What a note promises and the statement does not do.
-fn unkept(sql: &str, note: &Note) -> Option<String> {
+/// What a note promises and the statement does not do. Of several tables each has a filter of its
+/// own.
+fn unkept(sql: &str, note: &Note, alone: bool) -> Option<String> {
     let sql = sql.replace('`', "\"");
+    let of_this = |rest: &str| match alone {
+        true => sql.contains(&format!("\"deleted_at\" {rest}")),
+        false => sql.contains(&format!("\"{}\".\"deleted_at\" {rest}", note.table)),
+    };
     let has = |column: &str, rest: &str| sql.contains(&format!("\"{column}\" {rest}"));
     let kept = match note.made_for {
-        MadeFor::Scope(Scope::Live) => has("deleted_at", "IS NULL"),
+        MadeFor::Scope(Scope::Live) => of_this("IS NULL"),
         MadeFor::Scope(Scope::WithDeleted) => true,
         MadeFor::Scope(Scope::OnlyDeleted) => {
-            has("deleted_at", "IS NOT NULL")
-                || has("deletion_id", "=")
-                || has("deletion_id", "IN (")
+            of_this("IS NOT NULL") || has("deletion_id", "=") || has("deletion_id", "IN (")
         }
         MadeFor::Version(_) => {
             has("lock_version", "= \"lock_version\" +") && sql.contains(" AND \"lock_version\" =")
@@ -116,6 +123,12 @@ mod tests {
         assert!(unscoped(r#"SELECT "id" FROM "posts""#, &live, &tables).is_some());
         let joined = r#"SELECT 1 FROM "posts" JOIN "users" ON TRUE WHERE "deleted_at" IS NULL"#;
         assert!(unscoped(joined, &live, &tables).is_some());
+        // One filter does not serve two tables.
+        let users = Note {
+            table: "users",
+            ..live[0]
+        };
+        assert!(unscoped(joined, &[live[0], users], &tables).is_some());
         let other = "SELECT `token_hash` FROM `login_sessions`";
         assert_eq!(unscoped(other, &[], &tables), None);
     }

@@ -15,7 +15,7 @@ use plimsoll_records::{
     CODES, Code, CodeRow, ColumnRef, Database, Fault, Meaning, Rows, Timing, Writer,
 };
 use plimsoll_testkit::{Engine, World, engines, on_every_engine, setup};
-use sea_orm::{ActiveValue::Set, ColumnTrait as _};
+use sea_orm::{ActiveValue::Set, ColumnTrait as _, sea_query::Expr};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, MySqlConnection, PgConnection,
     SqliteConnection,
@@ -981,6 +981,26 @@ on_every_engine! {
         assert_eq!(refused, Err(TIMEOUT));
         assert_eq!(holder.await.unwrap(), Ok(()));
         assert_eq!(lock_tags(hasty, vec![tag], Duration::ZERO).await, Ok(()));
+    }
+
+    async fn a_statement_that_runs_longer_than_its_limit_is_cut_off(world) {
+        let slow = match world.engine {
+            // It runs inside this process, which has no limit for it.
+            Engine::Sqlite => return,
+            Engine::Postgres => "pg_sleep(3) IS NOT NULL",
+            Engine::MariaDb => "SLEEP(3) = 0",
+        };
+        world.tag("tag").await;
+        let hasty = Options { statement_timeout: A_WHILE, ..Options::default() };
+        let hasty = database(&world, hasty).await;
+        let slow = Rows::<entity::tag::Entity>::live().filter(Expr::cust(slow));
+        assert_eq!(slow.clone().count(&hasty.read()).await, Err(TIMEOUT));
+        let write = hasty.write(Writer::system(World::beginning()), move |tx| {
+            Box::pin(async move { slow.count(tx).await })
+        });
+        assert_eq!(write.await, Err(TIMEOUT));
+        // The connections are as good as before.
+        assert_eq!(Rows::<entity::tag::Entity>::live().count(&hasty.read()).await, Ok(1));
     }
 
     async fn a_write_that_finds_no_free_connection_may_try_again(world) {

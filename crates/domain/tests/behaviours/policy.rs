@@ -291,6 +291,15 @@ on_every_engine! {
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
         assert_eq!(n, RULES.len() * KINDS.len());
+
+        // No record is without a rule.
+        let acts = [Act::Create, Act::See, Act::SeeDeleted, Act::Change, Act::Delete, Act::Restore, Act::Purge];
+        for (subject, _, _) in RULES {
+            for act in acts {
+                let ruled = RULES.iter().any(|(of, what, _)| (*of, *what) == (*subject, act));
+                assert!(ruled, "{subject:?} {act:?}");
+            }
+        }
     }
 
     async fn a_viewer_who_changed_since_the_request_began_changes_nothing(world) {

@@ -546,7 +546,7 @@ on_every_engine! {
         let root = "UPDATE deletions SET root_id = {root} WHERE id = {id}";
         let nobody = Uuid::now_v7();
         by_hand(&world, root, &[("root", nobody), ("id", tag.deletion_id.unwrap())]).await;
-        let of = "UPDATE deletions SET root_type = 'series' WHERE id = {id}";
+        let of = "UPDATE deletions SET root_type = 'ghost' WHERE id = {id}";
         by_hand(&world, of, &[("id", other.deletion_id.unwrap())]).await;
         let mut purge = purge(&world);
         let (id, reason) = kept(&mut purge).await;
@@ -554,7 +554,7 @@ on_every_engine! {
         assert_refused!(Err::<(), _>(reason), Error::Internal(why) if why.contains("not there"));
         let (id, reason) = kept(&mut purge).await;
         assert_eq!(id, other.uuid());
-        assert_refused!(Err::<(), _>(reason), Error::Internal(why) if why.contains("series"));
+        assert_refused!(Err::<(), _>(reason), Error::Internal(why) if why.contains("ghost"));
         assert_eq!(rest(&mut purge).await, [(last.uuid(), "gone")]);
         assert_eq!(tag.fresh(&world.store).await, Some(tag));
         assert_eq!(other.fresh(&world.store).await, Some(other));
