@@ -522,7 +522,7 @@ fn the_documents_show_how_many_statements_each_operation_takes() {
     let mut page = String::from(
         "# How many statements each operation takes\n\n\
          As many for 200 rows as for one: the test `counted` runs each operation for 1, 20 and 200 \
-         rows on every engine. A login's token takes two, which are counted where an administrator \
+         rows on every engine. A login's token takes one, which is counted where an administrator \
          asks; BEGIN and COMMIT are not. On MariaDB a row that was written is read again. \
          Beside each operation in `tests/queries` lie its answer and its statements.\n",
     );
