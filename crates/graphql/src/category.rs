@@ -55,8 +55,10 @@ record_fields! {
             let arguments = page_arguments(first, after, last, before);
             let (id, which) = (self.0.id.into(), which.into());
             let key = ChildrenPage(which, arguments, id);
-            let page = load(ctx, key).await?;
-            Ok(CategoryConnection::shared(page, Total::CategoriesBelow(id, which)))
+            Ok(CategoryConnection {
+                page: load(ctx, key).await?.unwrap_or_default(),
+                total: Total::CategoriesBelow(id, which),
+            })
         }
 
         /// The posts in this category itself, the newest first.

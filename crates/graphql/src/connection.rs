@@ -186,17 +186,6 @@ macro_rules! connection {
                 let page = std::sync::Arc::new(page.map(Into::into));
                 Self { page, total }
             }
-
-            /// A page that a loader found; empty if there is none.
-            #[allow(dead_code, reason = "not every list is below another record")]
-            pub(crate) fn shared(
-                page: Option<std::sync::Arc<plimsoll_domain::Page<$node>>>,
-                total: crate::connection::Total,
-            ) -> Self {
-                let page =
-                    page.unwrap_or_else(|| std::sync::Arc::new(plimsoll_domain::Page::empty()));
-                Self { page, total }
-            }
         }
 
         #[doc = $doc]

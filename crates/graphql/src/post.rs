@@ -103,8 +103,10 @@ impl PostConnection {
         arguments: PageArguments,
     ) -> Result<Self> {
         let key = PostsPage(of, which, arguments, parent);
-        let page = load(ctx, key).await?;
-        Ok(Self::shared(page, Total::PostsOf(of, parent, which)))
+        Ok(Self {
+            page: load(ctx, key).await?.unwrap_or_default(),
+            total: Total::PostsOf(of, parent, which),
+        })
     }
 }
 

@@ -367,16 +367,18 @@ pub struct Page<T> {
     pub has_next: bool,
 }
 
-impl<T> Page<T> {
-    /// A page of nothing.
-    pub fn empty() -> Self {
+/// A page of nothing.
+impl<T> Default for Page<T> {
+    fn default() -> Self {
         Self {
             rows: Vec::new(),
             has_previous: false,
             has_next: false,
         }
     }
+}
 
+impl<T> Page<T> {
     /// The same page of other things.
     pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> Page<U> {
         Page {
