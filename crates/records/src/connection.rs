@@ -129,8 +129,10 @@ impl<DB: sqlx::Database> Lane<DB> {
 
     async fn close(&self) {
         self.permits.close();
+        // Closed from this call on, before its future runs: nothing becomes idle after the clearing.
+        let closing = self.pool.close();
         self.idle().clear();
-        self.pool.close().await;
+        closing.await;
     }
 }
 
@@ -138,10 +140,14 @@ impl<DB: sqlx::Database> Drop for Borrowed<DB> {
     fn drop(&mut self) {
         if let Some((mut connection, since)) = self.connection.take() {
             match self.state {
-                State::Clean if !self.lane.pool.is_closed() => {
-                    self.lane.idle().push((connection, since));
+                State::Clean => {
+                    let mut idle = self.lane.idle();
+                    // Asked while nobody can clear them: see `Lane::close`.
+                    if !self.lane.pool.is_closed() {
+                        idle.push((connection, since));
+                    }
                 }
-                State::Clean | State::Busy => {}
+                State::Busy => {}
                 State::Open => connection.close_on_drop(),
             }
         }
