@@ -50,6 +50,22 @@ ids! {
     TagId
     /// The id of a post.
     PostId
+    /// The id of a product.
+    ProductId
+    /// The id of a product's inventory.
+    InventoryId
+    /// The id of an account.
+    AccountId
+    /// The id of an order.
+    OrderId
+    /// The id of a line of an order.
+    OrderItemId
+    /// The id of a transfer.
+    TransferId
+    /// The id of one side of a transfer.
+    TransferEntryId
+    /// The id of an idempotency key.
+    IdempotencyKeyId
     /// The id of a login session.
     LoginSessionId
     /// The id of an import source.

@@ -7,14 +7,22 @@
 
 pub mod id;
 
+pub mod account;
 pub mod category;
+pub mod idempotency_key;
 pub mod import_source;
+pub mod inventory;
 pub mod login_session;
+pub mod order;
+pub mod order_item;
 pub mod post;
 pub mod post_author;
 pub mod post_tag;
+pub mod product;
 pub mod profile;
 pub mod tag;
+pub mod transfer;
+pub mod transfer_entry;
 pub mod user;
 
 use plimsoll_records::Register;
@@ -27,6 +35,10 @@ pub fn register() -> Register {
         .with::<category::Entity>()
         .with::<tag::Entity>()
         .with::<post::Entity>()
+        .with::<product::Entity>()
+        .with::<inventory::Entity>()
+        .with::<account::Entity>()
+        .with::<order::Entity>()
         .with_link::<post_tag::Entity>()
         .with_link::<post_author::Entity>()
 }

@@ -16,6 +16,7 @@ mod engine;
 mod lock;
 mod m20261122_000001_publishing;
 mod m20261122_000002_walls;
+mod m20261122_000003_shop_and_wallet;
 
 /// All steps, oldest first. Several instances may migrate one database at once: one does, the
 /// others wait for it.
@@ -85,6 +86,7 @@ impl MigratorTrait for Steps {
         vec![
             Box::new(m20261122_000001_publishing::Migration),
             Box::new(m20261122_000002_walls::Migration),
+            Box::new(m20261122_000003_shop_and_wallet::Migration),
         ]
     }
 

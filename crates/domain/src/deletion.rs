@@ -3,16 +3,14 @@
 use std::collections::VecDeque;
 
 use chrono::{DateTime, Utc};
-use plimsoll_entity as entity;
 use plimsoll_records::{MAX_PAGE, Order, PageRequest, Record, Rows, deletion_entity};
 use sea_orm::ColumnTrait;
 use uuid::Uuid;
 
 use crate::{
-    AnyRecord, Deletion, Direction, Error, Page, PageArguments, Read, Request, Result, Retention,
-    Scope, Store, Tx, Viewer, access, category,
-    policy::{Act, Relation, Subject, require},
-    post, profile, tag, user,
+    AnyRecord, Deletion, Direction, Error, Page, PageArguments, Read, RecordKind, Request, Result,
+    Retention, Store, Tx, Viewer, access,
+    policy::{Act, Relation, require},
 };
 
 /// Moderators and administrators see all deletions, others their own.
@@ -47,74 +45,6 @@ pub async fn page(
 /// Whatever keeps the database from answering.
 pub async fn count(read: &Read, viewer: &Viewer) -> Result<u64> {
     Ok(visible(viewer).count(read).await?)
-}
-
-/// What a record is, by the name that the register knows it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RecordKind {
-    /// A user.
-    User,
-    /// A profile.
-    Profile,
-    /// A category.
-    Category,
-    /// A tag.
-    Tag,
-    /// A post.
-    Post,
-}
-
-impl RecordKind {
-    fn subject(self) -> Subject {
-        match self {
-            Self::User => Subject::User,
-            Self::Profile => Subject::Profile,
-            Self::Category => Subject::Category,
-            Self::Tag => Subject::Tag,
-            Self::Post => Subject::Post,
-        }
-    }
-
-    /// The kind with this name in the register.
-    pub fn from_type(record_type: &str) -> Option<Self> {
-        match record_type {
-            "user" => Some(Self::User),
-            "profile" => Some(Self::Profile),
-            "category" => Some(Self::Category),
-            "tag" => Some(Self::Tag),
-            "post" => Some(Self::Post),
-            _ => None,
-        }
-    }
-}
-
-/// Those of the records of one kind that the viewer sees, by id.
-///
-/// # Errors
-///
-/// Whatever keeps the database from answering.
-pub async fn records(
-    read: &Read,
-    viewer: &Viewer,
-    scope: Scope,
-    kind: RecordKind,
-    ids: &[Uuid],
-) -> Result<Vec<(Uuid, AnyRecord)>> {
-    fn any<T: Into<AnyRecord>>(
-        found: std::collections::HashMap<Uuid, T>,
-    ) -> Vec<(Uuid, AnyRecord)> {
-        found
-            .into_iter()
-            .map(|(id, record)| (id, record.into()))
-            .collect()
-    }
-    Ok(match kind {
-        RecordKind::User => any(user::by_ids(read, viewer, scope, ids).await?),
-        RecordKind::Profile => any(profile::by_ids(read, viewer, scope, ids).await?),
-        RecordKind::Category => any(category::by_ids(read, viewer, scope, ids).await?),
-        RecordKind::Tag => any(tag::by_ids(read, viewer, scope, ids).await?),
-        RecordKind::Post => any(post::by_ids(read, viewer, scope, ids).await?),
-    })
 }
 
 /// The deletions that may be purged at some time, the oldest first: neither restored nor purged,
@@ -317,34 +247,11 @@ impl Purge {
         let deletion = deletion.clone();
         let retention = self.store.settings().retention;
         let viewer = self.request.viewer;
-        let Some(kind) = RecordKind::from_type(&deletion.root_type) else {
-            return Err(Error::Internal(format!(
-                "this program knows no records of type {}",
-                deletion.root_type
-            )));
-        };
+        let kind = RecordKind::of_deletion(&deletion.root_type)?;
         require(&viewer, kind.subject(), Act::Purge, Relation::NONE)?;
         self.store
             .write(&self.request, move |tx| {
-                Box::pin(async move {
-                    match kind {
-                        RecordKind::User => {
-                            purge_root::<entity::user::Entity>(tx, &deletion, retention).await
-                        }
-                        RecordKind::Profile => {
-                            purge_root::<entity::profile::Entity>(tx, &deletion, retention).await
-                        }
-                        RecordKind::Category => {
-                            purge_root::<entity::category::Entity>(tx, &deletion, retention).await
-                        }
-                        RecordKind::Tag => {
-                            purge_root::<entity::tag::Entity>(tx, &deletion, retention).await
-                        }
-                        RecordKind::Post => {
-                            purge_root::<entity::post::Entity>(tx, &deletion, retention).await
-                        }
-                    }
-                })
+                Box::pin(async move { kind.purge(tx, &deletion, retention).await })
             })
             .await
     }
@@ -372,7 +279,7 @@ impl Purge {
 
 /// Purges the record that a deletion named, with all that it took; false if the deletion was
 /// restored or purged since it was listed.
-async fn purge_root<E: Record>(
+pub(crate) async fn purge_root<E: Record>(
     tx: &mut Tx,
     deletion: &Deletion,
     retention: Retention,

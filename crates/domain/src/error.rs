@@ -1,8 +1,9 @@
 //! What can happen to a request, in the words of the business.
 
-use plimsoll_entity as entity;
 use plimsoll_records::{BadPage, Fault, Record, Refused, Timing, Version};
 use uuid::Uuid;
+
+use crate::{AnyRecord, money::Money};
 
 /// The answer of every function that can be refused.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,6 +53,46 @@ pub enum Error {
         /// The first of them.
         ids: Vec<Uuid>,
     },
+    /// There is less of a product than was asked for.
+    #[error("{available} left of product {product}")]
+    InsufficientStock {
+        /// The argument that asked for it.
+        path: Vec<String>,
+        /// Which product.
+        product: Uuid,
+        /// How many are left.
+        available: i32,
+    },
+    /// There is less in an account than was to leave it.
+    #[error("{balance} in account {account}")]
+    InsufficientFunds {
+        /// The argument that asked for it.
+        path: Vec<String>,
+        /// Which account.
+        account: Uuid,
+        /// What is in it.
+        balance: Money,
+    },
+    /// A product has another price than the one that the viewer saw.
+    #[error("product {product} costs {current}")]
+    PriceChanged {
+        /// The argument that named the price.
+        path: Vec<String>,
+        /// Which product.
+        product: Uuid,
+        /// What it costs now.
+        current: Money,
+    },
+    /// One of the items of a list was refused, and with it the whole list.
+    #[error("{list} {index}: {error}")]
+    Item {
+        /// The argument that holds the list.
+        list: &'static str,
+        /// The item's place, from 0.
+        index: usize,
+        /// Why. Its paths are those of an input that is the item.
+        error: Box<Error>,
+    },
     /// A passing trouble: the same may succeed if tried again.
     #[error("the database is busy or away")]
     Unavailable(Timing),
@@ -72,48 +113,6 @@ pub struct Invalid {
     pub message: String,
 }
 
-/// A record of any type.
-#[derive(Clone, Debug, PartialEq)]
-pub enum AnyRecord {
-    /// A user.
-    User(entity::user::Model),
-    /// A profile.
-    Profile(entity::profile::Model),
-    /// A category.
-    Category(entity::category::Model),
-    /// A tag.
-    Tag(entity::tag::Model),
-    /// A post.
-    Post(entity::post::Model),
-}
-
-impl AnyRecord {
-    /// The record's version.
-    pub fn version(&self) -> Version {
-        Version(match self {
-            Self::User(record) => record.lock_version,
-            Self::Profile(record) => record.lock_version,
-            Self::Category(record) => record.lock_version,
-            Self::Tag(record) => record.lock_version,
-            Self::Post(record) => record.lock_version,
-        })
-    }
-}
-
-macro_rules! any_record {
-    ($($module:ident => $variant:ident),*) => {$(
-        impl From<entity::$module::Model> for AnyRecord {
-            fn from(record: entity::$module::Model) -> Self {
-                Self::$variant(record)
-            }
-        }
-    )*};
-}
-
-any_record!(
-    user => User, profile => Profile, category => Category, tag => Tag, post => Post
-);
-
 impl Error {
     /// The record that the mutation's `id` names is not there for the viewer.
     pub fn not_found() -> Self {
@@ -123,6 +122,25 @@ impl Error {
     /// The record that a field of the input names is not there for the viewer.
     pub fn not_found_at(field: &str) -> Self {
         Self::NotFound { path: path(field) }
+    }
+
+    /// The same, about an item of a list.
+    #[must_use]
+    pub fn of_item(self, list: &'static str, index: usize) -> Self {
+        match self {
+            // What is about the request as a whole stays so.
+            Self::Forbidden(_)
+            | Self::Unauthenticated(_)
+            | Self::BadPage(_)
+            | Self::Unavailable(_)
+            | Self::OutcomeUnknown
+            | Self::Internal(_) => self,
+            error => Self::Item {
+                list,
+                index,
+                error: Box::new(error),
+            },
+        }
     }
 
     /// One field of the input cannot be accepted.

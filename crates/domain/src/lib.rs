@@ -2,15 +2,21 @@
 //! query. Built on `plimsoll-records`; what talks to the outside is built on this.
 
 mod access;
+pub mod account;
 pub mod category;
 pub mod deletion;
 pub mod demo;
 pub mod error;
+pub mod idempotency;
 pub mod import;
+pub mod money;
+pub mod order;
 pub mod password;
 pub mod policy;
 pub mod post;
+pub mod product;
 pub mod profile;
+pub mod record;
 pub mod seed;
 pub mod session;
 pub mod store;
@@ -19,12 +25,14 @@ pub mod text;
 pub mod user;
 pub mod viewer;
 
-pub use error::{AnyRecord, Error, Invalid, Result};
+pub use error::{Error, Invalid, Result};
+pub use money::Money;
 pub use plimsoll_entity::id;
 pub use plimsoll_records::{
     BadPage, DEFAULT_PAGE, Deletion, Direction, Fault, MAX_PAGE, Options, Page, PageArguments,
     Read, Retention, Scope, Statement, Timing, Tx, Version,
 };
+pub use record::{AnyRecord, RecordKind};
 pub use store::{Settings, Store};
 pub use viewer::{Request, Role, Viewer};
 

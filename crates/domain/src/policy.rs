@@ -17,6 +17,14 @@ pub enum Subject {
     Tag,
     /// A post.
     Post,
+    /// A product.
+    Product,
+    /// The stock of a product.
+    Inventory,
+    /// An account.
+    Account,
+    /// An order.
+    Order,
 }
 
 /// What is done.
@@ -38,6 +46,16 @@ pub enum Act {
     ChangeRole,
     /// Say who a post's co-authors are.
     SetCoAuthors,
+    /// Put money from outside into it.
+    Deposit,
+    /// Move or pay money from it.
+    Spend,
+    /// Pay for it.
+    Pay,
+    /// Send it to its buyer.
+    Ship,
+    /// Give it up: goods and money go back.
+    Cancel,
     /// Delete it.
     Delete,
     /// Restore it.
@@ -53,7 +71,8 @@ pub enum Who {
     Anyone,
     /// Whoever is logged in.
     LoggedIn,
-    /// Whose it is: the user, the profile's user, the post's author.
+    /// Whose it is: the user, the profile's user, the post's author, the account's owner, the
+    /// order's buyer.
     Owner,
     /// Who is named as the post's co-author.
     CoAuthor,
@@ -120,6 +139,31 @@ pub const RULES: &[(Subject, Act, &[Who])] = &[
     (S::Post, A::Delete, &[W::Owner, W::Moderator, W::Admin]),
     (S::Post, A::Restore, &[W::Owner, W::Moderator, W::Admin]),
     (S::Post, A::Purge, &[W::Admin]),
+    (S::Product, A::Create, &[W::Moderator, W::Admin]),
+    (S::Product, A::See, &[W::Anyone]),
+    (S::Product, A::SeeDeleted, &[W::Moderator, W::Admin]),
+    (S::Product, A::Change, &[W::Moderator, W::Admin]),
+    (S::Product, A::Delete, &[W::Moderator, W::Admin]),
+    (S::Product, A::Restore, &[W::Moderator, W::Admin]),
+    (S::Product, A::Purge, &[W::Admin]),
+    (S::Inventory, A::See, &[W::Anyone]),
+    (S::Inventory, A::SeeDeleted, &[W::Moderator, W::Admin]),
+    (S::Inventory, A::Change, &[W::Moderator, W::Admin]),
+    (S::Inventory, A::Purge, &[W::Admin]),
+    (S::Account, A::Create, &[W::Owner, W::Admin]),
+    (S::Account, A::See, &[W::Owner, W::Admin]),
+    (S::Account, A::SeeDeleted, &[W::Owner, W::Admin]),
+    (S::Account, A::Deposit, &[W::Admin]),
+    (S::Account, A::Spend, &[W::Owner]),
+    (S::Account, A::Delete, &[W::Owner, W::Admin]),
+    (S::Account, A::Restore, &[W::Owner, W::Admin]),
+    (S::Account, A::Purge, &[W::Admin]),
+    (S::Order, A::Create, &[W::LoggedIn]),
+    (S::Order, A::See, &[W::Owner, W::Moderator, W::Admin]),
+    (S::Order, A::Pay, &[W::Owner]),
+    (S::Order, A::Ship, &[W::Moderator, W::Admin]),
+    (S::Order, A::Cancel, &[W::Owner, W::Moderator, W::Admin]),
+    (S::Order, A::Purge, &[W::Admin]),
 ];
 
 /// What a viewer is to a record, beside their role.
@@ -204,6 +248,11 @@ impl Act {
             Self::Change => "change",
             Self::ChangeRole => "change the role or the activity of",
             Self::SetCoAuthors => "set the co-authors of",
+            Self::Deposit => "deposit into",
+            Self::Spend => "spend from",
+            Self::Pay => "pay for",
+            Self::Ship => "ship",
+            Self::Cancel => "cancel",
             Self::Delete => "delete",
             Self::Restore => "restore",
             Self::Purge => "purge",
@@ -219,6 +268,10 @@ impl Subject {
             Self::Category => "this category",
             Self::Tag => "this tag",
             Self::Post => "this post",
+            Self::Product => "this product",
+            Self::Inventory => "this inventory",
+            Self::Account => "this account",
+            Self::Order => "this order",
         }
     }
 }
@@ -245,7 +298,10 @@ pub fn table() -> String {
             "| {} | {} |",
             format!("{} {}", act.words(), subject.words())
                 .replace("deleted this", "a deleted")
-                .replace("this", "a"),
+                .replace("this ", "a ")
+                .replace("a account", "an account")
+                .replace("a order", "an order")
+                .replace("a inventory", "an inventory"),
             marks.join(" | ")
         );
     }
@@ -262,7 +318,8 @@ mod tests {
         let page = format!(
             "# Who may what\n\n\
              The table that the code asks, `plimsoll_domain::policy::RULES`. An *owner* is the user \
-             themselves, a profile's user, or a post's author. What the viewer may not see is not \
+             themselves, a profile's user, a post's author, an account's owner, or an order's \
+             buyer. What the viewer may not see is not \
              found; what they see and may not change is forbidden. Lists with deleted records show \
              each viewer the deleted ones that they may see.\n\n{}",
             table()

@@ -20,6 +20,7 @@ use crate::{
     Tx, Version, Viewer,
     access::{lock, lock_deleted, nothing},
     category::hold,
+    idempotency::Key,
     policy::{Act, Relation, Subject, require},
     text::{Check, MAX_CONTENT, lookup_key, slug_of},
 };
@@ -268,20 +269,26 @@ pub async fn counts_of(
 /// How often a draft is made with another slug when somebody takes the one that was free.
 const SLUG_TRIES: u32 = 5;
 
-/// Makes a draft, with the viewer as its author, in a transaction of its own. A slug that is made
+/// Makes a draft, with the viewer as its author, in a transaction of its own; once for a key, as
+/// [`Store::write_once`] does. A slug that is made
 /// of the title is made anew when somebody else takes it at the same moment.
 ///
 /// # Errors
 ///
 /// As for [`create`].
-pub async fn create_alone(store: &Store, request: &Request, command: CreatePost) -> Result<Post> {
+pub async fn create_alone(
+    store: &Store,
+    request: &Request,
+    key: Option<Key>,
+    command: CreatePost,
+) -> Result<Option<Post>> {
     let viewer = request.viewer;
     let mut tries = 0;
     loop {
         tries += 1;
         let this = command.clone();
         let made = store
-            .write(request, move |tx| {
+            .write_once(request, key.clone(), move |tx| {
                 Box::pin(async move { create(tx, &viewer, this).await })
             })
             .await;

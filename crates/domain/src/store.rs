@@ -16,6 +16,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How long a login lasts.
     pub session_lifetime: chrono::Duration,
+    /// How long a request with an idempotency key is known again.
+    pub key_lifetime: chrono::Duration,
 }
 
 impl Default for Settings {
@@ -23,6 +25,7 @@ impl Default for Settings {
         Self {
             retention: Retention(chrono::Duration::days(30)),
             session_lifetime: chrono::Duration::days(14),
+            key_lifetime: chrono::Duration::hours(24),
         }
     }
 }
@@ -66,7 +69,7 @@ impl Store {
     pub async fn write<T, F>(&self, request: &Request, command: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
         let viewer = request.viewer;
         if viewer == Viewer::Anonymous {
@@ -86,7 +89,7 @@ impl Store {
     pub(crate) async fn write_login<T, F>(&self, request: &Request, command: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
         self.database.write(request.writer(), command).await
     }

@@ -28,9 +28,8 @@ use futures::{
     task::{FutureObj, Spawn, SpawnError},
 };
 use plimsoll_domain::{
-    self as domain, AnyRecord, Page, PageArguments, Scope, Viewer,
+    self as domain, AnyRecord, Page, PageArguments, RecordKind, Scope, Viewer,
     category::Category,
-    deletion::RecordKind,
     post::{Post, PostsOf},
     profile::Profile,
     tag::Tag,
@@ -249,7 +248,7 @@ macro_rules! loader {
 }
 
 loader!(RecordById(kind, scope) => AnyRecord, |read, viewer, ids| {
-    domain::deletion::records(read, viewer, scope, kind, &ids)
+    domain::record::by_ids(read, viewer, scope, kind, &ids)
 });
 loader!(UserById => user::User, |read, viewer, ids| {
     domain::user::by_ids(read, viewer, Scope::Live, &ids)

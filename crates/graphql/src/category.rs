@@ -2,9 +2,8 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use plimsoll_domain::{
-    self as domain, AnyRecord, Scope, Version,
+    self as domain, AnyRecord, RecordKind, Scope, Version,
     category::{CategoryOrder, CreateCategory, UpdateCategory},
-    deletion::RecordKind,
     id::CategoryId,
     post::PostsOf,
 };

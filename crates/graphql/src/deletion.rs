@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, Object};
 use chrono::{DateTime, Utc};
-use plimsoll_domain::{self as domain, Scope, deletion::RecordKind};
+use plimsoll_domain::{self as domain, RecordKind, Scope};
 
 use crate::{
     batch::{RecordById, UserById},

@@ -3,9 +3,12 @@
 use async_graphql::{
     ErrorExtensionValues, ErrorExtensions, Interface, Response, ServerError, SimpleObject,
 };
-use plimsoll_domain as domain;
+use plimsoll_domain::{
+    self as domain,
+    id::{AccountId, ProductId},
+};
 
-use crate::record::Record;
+use crate::{money::Money, record::Record};
 
 /// The codes in `extensions.code` of top-level errors.
 pub mod codes {
@@ -111,6 +114,16 @@ pub(crate) fn finish(mut response: Response) -> Response {
     response
 }
 
+/// The answer to a request that is refused before it is executed, as bad input.
+pub(crate) fn refused(error: ServerError) -> Response {
+    let mut error = error;
+    error
+        .extensions
+        .get_or_insert_with(ErrorExtensionValues::default)
+        .set("code", codes::BAD_USER_INPUT);
+    Response::from_errors(vec![error])
+}
+
 fn set_code(error: &mut ServerError) {
     let code = if error.path.is_empty() {
         codes::VALIDATION_FAILED
@@ -144,6 +157,9 @@ pub(crate) enum MutationError {
     ValidationFailed(ValidationFailed),
     Forbidden(Forbidden),
     StillReferenced(StillReferenced),
+    InsufficientStock(InsufficientStock),
+    InsufficientFunds(InsufficientFunds),
+    PriceChanged(PriceChanged),
     Unavailable(Unavailable),
     OutcomeUnknown(OutcomeUnknown),
 }
@@ -159,7 +175,16 @@ macro_rules! mutation_errors {
             path: Vec<String>,
             $($(#[doc = $field_doc])+ $field: $ty,)*
         }
-    )*};
+    )*
+        impl MutationError {
+            /// Which argument it is about, to be changed.
+            fn path_mut(&mut self) -> &mut Vec<String> {
+                match self {
+                    $(Self::$name(error) => &mut error.path,)*
+                }
+            }
+        }
+    };
 }
 
 mutation_errors! {
@@ -186,11 +211,43 @@ mutation_errors! {
         /// The ids of the first of them; empty if they are not known.
         referenced_by: Vec<async_graphql::ID>
     }
+    /// There is less of a product than was asked for.
+    InsufficientStock {
+        /// Which product.
+        product_id: async_graphql::ID,
+        /// How many are left.
+        available: i32
+    }
+    /// There is less in an account than was to leave it.
+    InsufficientFunds {
+        /// Which account.
+        account_id: async_graphql::ID,
+        /// What is in it.
+        balance: Money
+    }
+    /// A product has another price than the one that the client saw.
+    PriceChanged {
+        /// Which product.
+        product_id: async_graphql::ID,
+        /// What it costs now.
+        current: Money
+    }
     /// A passing trouble: the same mutation may succeed if tried again.
     Unavailable {}
-    /// The connection was lost during the commit: the change may or may not have been made.
-    /// Look before trying again.
+    /// The connection was lost during the commit: the change may or may not have been made. Try
+    /// again only with the same idempotency key, or look first.
     OutcomeUnknown {}
+}
+
+/// What a command answers, as a payload shows it: one record, or a list.
+pub(crate) trait Shown<T> {
+    fn shown(self) -> T;
+}
+
+impl<M: Into<T>, T> Shown<T> for M {
+    fn shown(self) -> T {
+        self.into()
+    }
 }
 
 /// What a mutation's payload is made of: the record, or why there is none.
@@ -270,6 +327,46 @@ fn refusals(error: domain::Error) -> Result<Vec<MutationError>> {
                 .map(|id| crate::id::encode_as(&record_type, id))
                 .collect(),
         }),
+        E::InsufficientStock {
+            path,
+            product,
+            available,
+        } => MutationError::InsufficientStock(InsufficientStock {
+            message: format!("There are {available} left."),
+            path,
+            product_id: crate::id::encode(ProductId(product)),
+            available,
+        }),
+        E::InsufficientFunds {
+            path,
+            account,
+            balance,
+        } => MutationError::InsufficientFunds(InsufficientFunds {
+            message: format!("There is {balance} in the account."),
+            path,
+            account_id: crate::id::encode(AccountId(account)),
+            balance: balance.into(),
+        }),
+        E::PriceChanged {
+            path,
+            product,
+            current,
+        } => MutationError::PriceChanged(PriceChanged {
+            message: format!("It costs {current} now."),
+            path,
+            product_id: crate::id::encode(ProductId(product)),
+            current: current.into(),
+        }),
+        E::Item { list, index, error } => {
+            let mut refused = refusals(*error)?;
+            let place = [list.to_owned(), index.to_string()];
+            for error in &mut refused {
+                let path = error.path_mut();
+                let at = path.len().min(1);
+                path.splice(at..at, place.clone());
+            }
+            return Ok(refused);
+        }
         E::Unavailable(_) => MutationError::Unavailable(Unavailable {
             message: "The database is busy or away; try again.".into(),
             path: Vec::new(),
@@ -297,11 +394,11 @@ macro_rules! payload {
         }
 
         impl $name {
-            fn new<T: Into<$ty>>(
-                result: plimsoll_domain::Result<T>,
+            fn new<T: crate::error::Shown<$ty>>(
+                result: plimsoll_domain::Result<Option<T>>,
             ) -> crate::error::Result<Option<Self>> {
                 let (record, errors) = crate::error::outcome(result)?;
-                Ok(Some(Self { $field: record.map(Into::into), errors }))
+                Ok(Some(Self { $field: record.flatten().map(T::shown), errors }))
             }
         }
     )*};

@@ -2,7 +2,7 @@
 //! `_`, and the UUID in 26 characters of base 32.
 
 use async_graphql::ID;
-use plimsoll_domain::{deletion::RecordKind, id};
+use plimsoll_domain::{RecordKind, id};
 use type_safe_id::{DynamicType, TypeSafeId};
 use uuid::Uuid;
 
@@ -27,7 +27,12 @@ public_ids!(
     ProfileId "profile",
     CategoryId "category",
     TagId "tag",
-    PostId "post"
+    PostId "post",
+    ProductId "product",
+    InventoryId "inventory",
+    AccountId "account",
+    OrderId "order",
+    TransferId "transfer"
 );
 
 /// An id as clients see it.

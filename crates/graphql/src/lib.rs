@@ -1,14 +1,19 @@
 //! The public API: what clients see of the business, and nothing more. A resolver translates,
 //! calls the domain, and maps what it answers; it holds no SQL and no rules.
 
+mod account;
 mod batch;
 mod category;
 mod connection;
 mod deletion;
 mod error;
 mod id;
+mod idempotency;
 pub mod limits;
+mod money;
+mod order;
 mod post;
+mod product;
 mod profile;
 #[expect(
     clippy::duplicated_attributes,
@@ -83,6 +88,8 @@ pub struct Caller {
     pub request: domain::Request,
     /// The token that the request carries, for ending the login.
     pub token: Option<String>,
+    /// The key that the request carries in its header, by which it is known when it is sent again.
+    pub idempotency_key: Option<String>,
 }
 
 impl Api {
@@ -101,6 +108,11 @@ impl Api {
     pub async fn execute(&self, mut request: Request, caller: Caller) -> Response {
         if let Err(refusal) = self.check_types(&mut request) {
             return error::finish(Response::from_errors(vec![refusal]));
+        }
+        if caller.idempotency_key.is_some()
+            && let Err(refusal) = idempotency::check_request(&mut request)
+        {
+            return error::refused(refusal);
         }
         let (spawner, tasks) = batch::spawner();
         let batch = batch::Batch {

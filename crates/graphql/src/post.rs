@@ -3,8 +3,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 use plimsoll_domain::{
-    self as domain, AnyRecord, PageArguments, Scope, Version,
-    deletion::RecordKind,
+    self as domain, AnyRecord, PageArguments, RecordKind, Scope, Version,
     id::PostId,
     post::{CreatePost, PostFilter, PostOrder, PostsOf, UpdatePost},
 };
@@ -347,7 +346,11 @@ impl PostEdit {
         };
         let request = scope(ctx);
         let asked = heavy(ctx);
-        CreatePostPayload::new(domain::post::create_alone(&request.store, &asked, command).await)
+        let made = match crate::idempotency::key_of(ctx, None) {
+            Ok(key) => domain::post::create_alone(&request.store, &asked, key, command).await,
+            Err(error) => Err(error),
+        };
+        CreatePostPayload::new(made)
     }
 
     /// Changes a post.

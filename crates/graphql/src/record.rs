@@ -5,14 +5,17 @@ use std::{hash::Hash, sync::Arc};
 use async_graphql::{Context, ID, Interface, Object, dataloader::Loader};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use plimsoll_domain::{AnyRecord, Result as DomainResult, Scope, Tx};
+use plimsoll_domain::{AnyRecord, Result as DomainResult, Scope, Tx, idempotency::Answer};
 
 use crate::{
+    account::Account,
     batch::{Batch, RecordById},
     category::Category,
     error::{ApiError, Result},
     id::decode_any,
+    order::Order,
     post::Post,
+    product::{Inventory, Product},
     profile::Profile,
     scope,
     tag::Tag,
@@ -28,6 +31,10 @@ pub(crate) enum Node {
     Category(Category),
     Tag(Tag),
     Post(Post),
+    Product(Product),
+    Inventory(Inventory),
+    Account(Account),
+    Order(Order),
 }
 
 /// Anything that is edited under a version, and deleted so that it can be restored.
@@ -66,6 +73,10 @@ pub(crate) enum Record {
     Category(Category),
     Tag(Tag),
     Post(Post),
+    Product(Product),
+    Inventory(Inventory),
+    Account(Account),
+    Order(Order),
 }
 
 macro_rules! from_any {
@@ -78,6 +89,10 @@ macro_rules! from_any {
                     AnyRecord::Category(record) => Self::Category(record.into()),
                     AnyRecord::Tag(record) => Self::Tag(record.into()),
                     AnyRecord::Post(record) => Self::Post(record.into()),
+                    AnyRecord::Product(record) => Self::Product(record.into()),
+                    AnyRecord::Inventory(record) => Self::Inventory(record.into()),
+                    AnyRecord::Account(record) => Self::Account(record.into()),
+                    AnyRecord::Order(record) => Self::Order(record.into()),
                 }
             }
         }
@@ -161,20 +176,40 @@ where
     Box::pin(async move { Ok(loader.load_one(key).await?) })
 }
 
-/// Runs a command of the domain in a transaction of its own. Changed records come back with
-/// their heavy columns if the mutation's selection asks for `content`.
-pub(crate) async fn write<T, F>(ctx: &Context<'_>, command: F) -> DomainResult<T>
+/// Runs a command of the domain in a transaction of its own, once for each `Idempotency-Key` that
+/// a request carries. Changed records come back with their heavy columns if the mutation's
+/// selection asks for `content`. `None`: the request was made before, and what came of it is not
+/// there for the viewer any longer.
+pub(crate) async fn write<T, F>(ctx: &Context<'_>, command: F) -> DomainResult<Option<T>>
 where
-    T: Send + 'static,
+    T: Answer,
     F: for<'t> FnOnce(&'t mut Tx, &'t plimsoll_domain::Viewer) -> BoxFuture<'t, DomainResult<T>>
+        + Clone
+        + Send
+        + 'static,
+{
+    write_keyed(ctx, None, command).await
+}
+
+/// The same, of a mutation whose input has a key of its own.
+pub(crate) async fn write_keyed<T, F>(
+    ctx: &Context<'_>,
+    key: Option<String>,
+    command: F,
+) -> DomainResult<Option<T>>
+where
+    T: Answer,
+    F: for<'t> FnOnce(&'t mut Tx, &'t plimsoll_domain::Viewer) -> BoxFuture<'t, DomainResult<T>>
+        + Clone
         + Send
         + 'static,
 {
     let request = heavy(ctx);
     let viewer = request.viewer;
+    let key = crate::idempotency::key_of(ctx, key)?;
     scope(ctx)
         .store
-        .write(&request, move |tx| {
+        .write_once(&request, key, move |tx| {
             Box::pin(async move { command(tx, &viewer).await })
         })
         .await
@@ -363,11 +398,11 @@ macro_rules! removal_types {
 
         impl $payload {
             fn new<T: Into<$object>>(
-                result: plimsoll_domain::Result<T>,
+                result: plimsoll_domain::Result<Option<T>>,
             ) -> crate::error::Result<Option<Self>> {
                 let (record, errors) = crate::error::outcome_about_id(result)?;
                 Ok(Some(Self {
-                    $field: record.map(Into::into),
+                    $field: record.flatten().map(Into::into),
                     errors,
                 }))
             }

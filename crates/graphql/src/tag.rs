@@ -2,8 +2,7 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use plimsoll_domain::{
-    self as domain, AnyRecord, Scope, Version,
-    deletion::RecordKind,
+    self as domain, AnyRecord, RecordKind, Scope, Version,
     id::TagId,
     post::PostsOf,
     tag::{CreateTag, TagOrder, UpdateTag},

@@ -141,7 +141,7 @@ impl UserQuery {
         which: ScopeArgument,
     ) -> Result<Option<User>> {
         let id: domain::id::UserId = decode(&id, "id")?;
-        let key = RecordById(domain::deletion::RecordKind::User, which.into(), id.into());
+        let key = RecordById(domain::RecordKind::User, which.into(), id.into());
         match load(ctx, key).await? {
             Some(domain::AnyRecord::User(user)) => Ok(Some(user.into())),
             _ => Ok(None),

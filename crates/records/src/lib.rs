@@ -71,6 +71,7 @@ mod connection;
 mod database;
 mod deletion;
 mod dialect;
+mod fact;
 mod fault;
 mod gate;
 mod link;

@@ -79,6 +79,14 @@ async fn graphql(State(app): State<App>, request: Request) -> Response {
         Ok(token) => token,
         Err(message) => return unauthenticated(request.headers(), message),
     };
+    let idempotency_key = match idempotency_key(request.headers()) {
+        Ok(key) => key,
+        Err(message) => {
+            let media = graphql_http::negotiate(request.headers()).unwrap_or(MediaType::Json);
+            let status = StatusCode::BAD_REQUEST;
+            return graphql_http::refuse(media, status, codes::BAD_USER_INPUT, message);
+        }
+    };
     let headers = request.headers().clone();
     let Incoming {
         request,
@@ -108,6 +116,7 @@ async fn graphql(State(app): State<App>, request: Request) -> Response {
             heavy: false,
         },
         token,
+        idempotency_key,
     };
     let response = app.api.execute(request, caller);
     match tokio::time::timeout(app.deadline, response).await {
@@ -149,6 +158,28 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
     } else {
         Err(FORM)
     }
+}
+
+/// The key of `Idempotency-Key: "KEY"` (IETF draft-ietf-httpapi-idempotency-key-header-07, section
+/// 2.1). Most clients leave the quotation marks out.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
+    const FORM: &str = "The header must be one `Idempotency-Key: \"KEY\"`.";
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(FORM);
+    }
+    let key = value.to_str().map_err(|_| FORM)?.trim();
+    let key = match key.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').ok_or(FORM)?,
+        None => key,
+    };
+    if key.is_empty() || key.contains('"') {
+        return Err(FORM);
+    }
+    Ok(Some(key.to_owned()))
 }
 
 fn unauthenticated(headers: &HeaderMap, message: &str) -> Response {

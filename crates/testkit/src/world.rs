@@ -245,6 +245,7 @@ impl World {
                 &'t Viewer,
             )
                 -> std::pin::Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>
+            + Clone
             + Send
             + 'static,
     {

@@ -3,8 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Duration, Utc};
 use futures::TryStreamExt as _;
 use plimsoll_domain::{
-    Direction, Scope, Viewer, category, deletion,
-    deletion::RecordKind,
+    Direction, RecordKind, Scope, Viewer, category, deletion,
     post::{self, Post, PostFilter, PostsOf},
     profile, tag,
     user::{self, User},
