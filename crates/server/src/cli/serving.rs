@@ -104,6 +104,7 @@ pub(super) async fn run(serve: Serve) -> Outcome {
     let settings = Settings {
         retention: serve.retain.retention(),
         session_lifetime: chrono::Duration::days(serve.login_days.into()),
+        ..Settings::default()
     };
     let given = serve.database.given()?;
     // The port first: nothing is made for a server that cannot run.
