@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, IdenStatic, Iterable, ModelTrait, Value,
-    sea_query::{Expr, ExprTrait, Query, UpdateStatement},
+    ActiveModelTrait, ActiveValue, DbBackend, IdenStatic, Iterable, ModelTrait, Value,
+    sea_query::{Expr, ExprTrait, Query, SelectStatement, UpdateStatement},
 };
 use uuid::{ContextV7, Uuid};
 
@@ -165,20 +165,39 @@ impl<E: Record> Rows<E> {
     ///
     /// The [`Fault`] of the statement.
     pub async fn lock_all(self, limit: u64, tx: &mut Tx) -> Result<Vec<Locked<E>>, Fault> {
+        let rows = self.locked(limit, dialect::lock_for_change, tx).await?;
+        Ok(rows.into_iter().map(|model| Locked { model }).collect())
+    }
+
+    /// These rows, `limit` at the most, in the order of their ids. Nobody can change or delete
+    /// them until the transaction ends, while others may hold them as well: for what is read
+    /// here and written elsewhere, such as the price of what is sold. They are as they are once
+    /// those who were changing them have ended.
+    ///
+    /// To change a row that is held waits for everybody else who holds it: what is changed is
+    /// [locked](Self::lock_all) instead.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn hold(self, limit: u64, tx: &mut Tx) -> Result<Vec<E::Model>, Fault> {
+        self.locked(limit, dialect::lock_for_share, tx).await
+    }
+
+    async fn locked(
+        self,
+        limit: u64,
+        lock: fn(DbBackend, &mut SelectStatement),
+        tx: &mut Tx,
+    ) -> Result<Vec<E::Model>, Fault> {
         let conn = tx.conn();
         let mut select = self.select();
         select
             .order_by((E::default(), E::ID), sea_orm::Order::Asc)
             .limit(limit);
-        dialect::lock_for_change(conn.backend(), &mut select);
+        lock(conn.backend(), &mut select);
         let rows = conn.all(&select, &self.notes()).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Locked {
-                    model: model::<E>(row)?,
-                })
-            })
-            .collect()
+        rows.iter().map(model::<E>).collect()
     }
 }
 
