@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::Deref};
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, Iterable, ModelTrait, Value,
+    ActiveModelTrait, ActiveValue, ColumnTrait, IdenStatic, Iterable, ModelTrait, Value,
     sea_query::{Expr, ExprTrait, Query},
 };
 use uuid::Uuid;
@@ -216,17 +216,61 @@ impl<E: Record> Batch<E> {
         tx: &mut Tx,
         changes: E::ActiveModel,
     ) -> Result<Outcome<E>, BatchRefused<E>> {
+        self.update_each(tx, |_| changes.clone()).await
+    }
+
+    /// Sets in each record the columns that `changes` sets for it, where one of them differs, and
+    /// raises its version by one. One UPDATE writes them all.
+    ///
+    /// What `changes` is given is locked: what it computes from that is right until the
+    /// transaction ends. A column that it does not set for a record stays as it is there. Unique
+    /// values cannot be exchanged among the records: engines look at them row by row.
+    ///
+    /// ```
+    /// # mod library {
+    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let library::Stocked { database, .. } = library::stocked().await?;
+    /// use chrono::Utc;
+    /// use library::book;
+    /// use plimsoll_records::{BatchRefused, Rows, Writer};
+    /// use sea_orm::ActiveValue::Set;
+    ///
+    /// let numbered = database.write(Writer::system(Utc::now()), |tx| {
+    ///     Box::pin(async move {
+    ///         let books = Rows::<book::Entity>::live().lock_every(100, tx).await?;
+    ///         let numbered = books.update_each(tx, |book| book::ActiveModel {
+    ///             title: Set(format!("{} ({})", book.title, book.isbn)),
+    ///             ..Default::default()
+    ///         });
+    ///         Ok::<_, BatchRefused<book::Entity>>(numbered.await?.changed)
+    ///     })
+    /// });
+    /// let numbered = numbered.await?;
+    /// assert_eq!(numbered[0].title, "The Hull (978-1)");
+    /// assert_eq!(numbered[1].title, "The Mark (978-2)");
+    /// assert!(numbered.iter().all(|book| book.lock_version == 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`BatchRefused::Item`] with [`Refused::Deleted`] if a record was named that is deleted;
+    /// [`Fault::Duplicate`] if a value is taken.
+    pub async fn update_each(
+        self,
+        tx: &mut Tx,
+        changes: impl Fn(&E::Model) -> E::ActiveModel,
+    ) -> Result<Outcome<E>, BatchRefused<E>> {
         let (rows, mut skipped) = self.split(true)?;
-        let values: Vec<(E::Column, Value)> = E::Column::iter()
-            .filter(|column| !is_common::<E>(column) && !contains::<E>(E::COMPUTED, column))
-            .filter_map(|column| match changes.get(column) {
-                ActiveValue::Set(value) => Some((column, value)),
-                _ => None,
-            })
-            .collect();
         let mut entries = Vec::new();
         let mut differ = Vec::new();
+        let mut set = Vec::new();
         for row in rows {
+            let values = values_set::<E>(&changes(&row.model));
             let mut changed = Changed::default();
             let mut differs = false;
             for (column, value) in &values {
@@ -238,16 +282,20 @@ impl<E: Record> Batch<E> {
             }
             if differs {
                 entries.push(row.entry(Action::Update, changed));
+                set.push((row.id(), values));
                 differ.push(row);
             } else {
                 skipped.push(row.model);
             }
         }
-        let values = values
-            .into_iter()
-            .map(|(column, value)| (column, Expr::val(value)))
-            .collect();
-        let changed = write_all(&differ, true, values, tx).await?;
+        // It may hold what must not be held while a statement runs.
+        drop(changes);
+        let mut changed = Vec::with_capacity(differ.len());
+        let columns = set.iter().map(|(_, values)| values.len()).max();
+        let chunk = dialect::case_chunk(columns.unwrap_or_default());
+        for (rows, set) in differ.chunks(chunk).zip(set.chunks(chunk)) {
+            changed.extend(write_all(rows, true, each_value::<E>(set), tx).await?);
+        }
         tx.entries.extend(entries);
         Ok(Outcome::new(changed, skipped))
     }
@@ -386,6 +434,41 @@ impl<E: Record> Locked<E> {
             changes,
         }
     }
+}
+
+/// The columns that a change may write, with the values that it sets.
+fn values_set<E: Record>(changes: &E::ActiveModel) -> Vec<(E::Column, Value)> {
+    E::Column::iter()
+        .filter(|column| !is_common::<E>(column) && !contains::<E>(E::COMPUTED, column))
+        .filter_map(|column| match changes.get(column) {
+            ActiveValue::Set(value) => Some((column, value)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What the UPDATE of several records sets each column to, from what is set in each. A value that
+/// is the same in all of them is written once.
+fn each_value<E: Record>(set: &[(Uuid, Vec<(E::Column, Value)>)]) -> Vec<(E::Column, Expr)> {
+    E::Column::iter()
+        .filter_map(|column| {
+            let of_each: Vec<(Uuid, &Value)> = set
+                .iter()
+                .filter_map(|(id, values)| {
+                    let same = |(other, _): &&(E::Column, Value)| other.as_str() == column.as_str();
+                    Some((*id, &values.iter().find(same)?.1))
+                })
+                .collect();
+            let (_, first) = of_each.first()?;
+            let one = of_each.len() == set.len() && of_each.iter().all(|(_, value)| value == first);
+            let value = if one {
+                Expr::val((*first).clone())
+            } else {
+                dialect::case_of(Expr::col(E::ID), &of_each, set.len(), Expr::col(column))
+            };
+            Some((column, column.save_as(value)))
+        })
+        .collect()
 }
 
 /// The one UPDATE of several locked records. Returns them as it left them, in the order of ids.

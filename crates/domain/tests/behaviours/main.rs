@@ -10,6 +10,7 @@ mod aggregates;
 mod attempts;
 mod audit;
 mod bulk;
+mod bulk_each;
 mod deleting;
 mod faults;
 mod links;
