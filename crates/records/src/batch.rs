@@ -436,8 +436,11 @@ impl<E: Record> Locked<E> {
     }
 }
 
+/// Columns with their values.
+type Values<E> = Vec<(<E as sea_orm::EntityTrait>::Column, Value)>;
+
 /// The columns that a change may write, with the values that it sets.
-fn values_set<E: Record>(changes: &E::ActiveModel) -> Vec<(E::Column, Value)> {
+fn values_set<E: Record>(changes: &E::ActiveModel) -> Values<E> {
     E::Column::iter()
         .filter(|column| !is_common::<E>(column) && !contains::<E>(E::COMPUTED, column))
         .filter_map(|column| match changes.get(column) {
@@ -449,7 +452,7 @@ fn values_set<E: Record>(changes: &E::ActiveModel) -> Vec<(E::Column, Value)> {
 
 /// What the UPDATE of several records sets each column to, from what is set in each. A value that
 /// is the same in all of them is written once.
-fn each_value<E: Record>(set: &[(Uuid, Vec<(E::Column, Value)>)]) -> Vec<(E::Column, Expr)> {
+fn each_value<E: Record>(set: &[(Uuid, Values<E>)]) -> Vec<(E::Column, Expr)> {
     E::Column::iter()
         .filter_map(|column| {
             let of_each: Vec<(Uuid, &Value)> = set
