@@ -60,7 +60,7 @@ impl Store {
 
     /// Runs a command in a transaction of its own, to its end, whoever waits for it. The viewer
     /// is looked at again in it: who was deleted, deactivated or given another role since the
-    /// request began changes nothing.
+    /// request began changes nothing. What is passing is tried again, as [`Database::write`] says.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use plimsoll_entity::id::UserId;
 pub use plimsoll_entity::user::Role;
-use plimsoll_records::Writer;
+use plimsoll_records::{Isolation, Writer};
 use uuid::Uuid;
 
 /// Who asks.
@@ -66,6 +66,7 @@ impl Request {
             request: Some(self.id),
             heavy: self.heavy,
             seed: None,
+            isolation: Isolation::default(),
         }
     }
 }

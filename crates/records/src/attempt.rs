@@ -49,11 +49,19 @@ impl Damage {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = kind;
     }
 
+    /// The passing trouble that ended the transaction, if it did.
+    pub(crate) fn passing(&self) -> Option<Timing> {
+        match self.get() {
+            Some(Kind::Whole(timing)) => Some(timing),
+            Some(Kind::Part) | None => None,
+        }
+    }
+
     /// Refuses to run a statement in a transaction that may be gone.
     pub(crate) fn may_run(&self) -> Result<(), Fault> {
-        match self.get() {
-            Some(Kind::Whole(timing)) => Err(Fault::Transient(timing)),
-            Some(Kind::Part) | None => Ok(()),
+        match self.passing() {
+            Some(timing) => Err(Fault::Transient(timing)),
+            None => Ok(()),
         }
     }
 

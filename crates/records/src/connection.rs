@@ -17,7 +17,7 @@ use sea_query_sqlx::SqlxValues;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, Pool, Postgres, Sqlite, pool::PoolConnection};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::{Fault, Timing};
+use crate::{Fault, Isolation, Timing};
 
 /// How long a connection stays out of sqlx's pool, which tests it, and renews it when it is old,
 /// whenever it comes back.
@@ -207,6 +207,10 @@ impl Connections {
         })
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        each!(self, Connections, lane => lane.pool.is_closed())
+    }
+
     /// Closes the connections, once nothing uses them any longer.
     pub(crate) async fn close(&self) {
         each!(self, Connections, lane => lane.close().await);
@@ -244,21 +248,25 @@ impl Lease {
     }
 
     /// Begins a transaction: unless it ends, the connection is closed.
-    pub(crate) async fn begin(&mut self) -> Result<(), Fault> {
-        let begin = match self {
-            // The write lock at once: one that is asked for later is refused at once.
-            Self::Sqlite(_) => "BEGIN IMMEDIATE",
-            Self::Postgres(_) => "BEGIN",
-            Self::MySql(_) => "START TRANSACTION",
+    pub(crate) async fn begin(&mut self, isolation: Isolation) -> Result<(), Fault> {
+        let begin = match (&self, isolation) {
+            // The write lock at once: one that is asked for later is refused at once. There is
+            // one writer: what it reads, nobody else changes.
+            (Self::Sqlite(_), _) => "BEGIN IMMEDIATE",
+            (Self::Postgres(_), Isolation::ReadCommitted) => "BEGIN ISOLATION LEVEL READ COMMITTED",
+            (Self::Postgres(_), Isolation::Serializable) => "BEGIN ISOLATION LEVEL SERIALIZABLE",
+            (Self::MySql(_), Isolation::ReadCommitted) => "START TRANSACTION",
+            // For this transaction alone; the connection's own level is READ COMMITTED.
+            (Self::MySql(_), Isolation::Serializable) => {
+                "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; START TRANSACTION"
+            }
         };
         each!(self, Lease, borrowed => borrowed.state = State::Open);
         let begun = self.run(begin).await;
-        if !matches!(
-            begun,
-            Ok(()) | Err(Fault::Transient(Timing::ConnectionLost))
-        ) {
-            // There is nothing to end.
-            each!(self, Lease, borrowed => borrowed.state = State::Clean);
+        if let (Self::Sqlite(borrowed), Err(_)) = (&mut *self, &begun) {
+            // Others hold the lock, and there is nothing to end. Elsewhere no BEGIN is refused
+            // that way, and the isolation level may be left over.
+            borrowed.state = State::Clean;
         }
         begun
     }

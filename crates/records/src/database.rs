@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::{
-    Fault, Register, Timing,
+    Counts, Fault, Isolation, Register, Retry, Timing,
     attempt::Damage,
     audit::{self, Entry},
     change::Mint,
@@ -36,6 +36,7 @@ use crate::{
     dialect,
     note::Note,
     record::{Fact, insert_statement},
+    retry::{Counters, Tries},
 };
 
 /// How to connect, and the limits of what runs.
@@ -51,6 +52,8 @@ pub struct Options {
     pub transaction_timeout: Duration,
     /// How long to wait for a free connection, or for SQLite's writer.
     pub acquire_timeout: Duration,
+    /// How often and for how long a write is tried again that met passing trouble.
+    pub retry: Retry,
     /// How the connections are named where the server lists them.
     pub application_name: String,
     /// Make the SQLite file when it is missing.
@@ -66,6 +69,7 @@ impl Default for Options {
             statement_timeout: Duration::from_secs(10),
             transaction_timeout: Duration::from_secs(20),
             acquire_timeout: Duration::from_secs(5),
+            retry: Retry::default(),
             application_name: "plimsoll".into(),
             create_missing: false,
             on_statement: None,
@@ -158,6 +162,8 @@ pub struct Database {
     observer: Option<Observer>,
     register: Arc<Register>,
     transaction_timeout: Duration,
+    retry: Retry,
+    counters: Arc<Counters>,
     writes: TaskTracker,
 }
 
@@ -230,6 +236,8 @@ impl Database {
             observer: options.on_statement,
             register: Arc::new(register),
             transaction_timeout: options.transaction_timeout,
+            retry: options.retry,
+            counters: Arc::default(),
             writes: TaskTracker::new(),
         })
     }
@@ -246,20 +254,34 @@ impl Database {
     /// caller goes away. The transaction commits when `work` answers `Ok` and rolls back when
     /// it answers `Err`, panics, or takes longer than the transaction timeout.
     ///
+    /// What is passing is [tried again](Retry): a transaction of which a statement met
+    /// [`Fault::Transient`], whatever `work` made of that, a COMMIT that the database refused
+    /// since the transaction could not be put in an order, and a connection that could not be
+    /// made. Each try has a transaction of its own, runs a clone of `work` from its beginning,
+    /// and mints its ids anew, the same ones if the writer has a seed: what `work` does beside
+    /// the database it does again. What `work` answers otherwise is never tried again, a version
+    /// conflict for one; nor is what took longer than the transaction timeout, nor
+    /// [`Fault::OutcomeUnknown`].
+    ///
     /// # Errors
     ///
-    /// What `work` answers, or the [`Fault`] that kept it from committing.
+    /// What `work` answers, or the [`Fault`] that kept it from committing: those of the last try.
     pub async fn write<T, E, F>(&self, writer: Writer, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<Fault> + Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Clone + Send + 'static,
     {
         let database = self.clone();
         self.writes
-            .spawn(async move { database.transact(writer, work).await })
+            .spawn(async move { database.try_to_write(writer, work).await })
             .await
             .unwrap_or_else(|_| Err(Fault::internal("a write panicked").into()))
+    }
+
+    /// How much was written through this handle and its clones.
+    pub fn counts(&self) -> Counts {
+        self.counters.now()
     }
 
     /// Waits until no write is running.
@@ -283,7 +305,7 @@ impl Database {
             }
             _ => "ANALYZE".to_owned(),
         };
-        self.writer.lease(Which::Any).await?.run(&statement).await
+        self.writer.lease(Which::Fresh).await?.run(&statement).await
     }
 
     /// Closes the connections, once nothing uses them any longer.
@@ -309,26 +331,46 @@ impl Database {
         self.writer.backend()
     }
 
+    async fn try_to_write<T, E, F>(&self, writer: Writer, work: F) -> Result<T, E>
+    where
+        E: From<Fault>,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Clone,
+    {
+        let mut tries = Tries::new(self.retry, self.counters.clone());
+        loop {
+            match self.transact(writer.clone(), work.clone()).await {
+                Ok(value) => {
+                    self.counters.written();
+                    return Ok(value);
+                }
+                Err(Failed { error, passing }) => match passing {
+                    Some(timing) if !self.writer.is_closed() && tries.next(timing).await => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
     /// A connection with an open transaction. One that was lost while nobody used it gives way
     /// to a fresh one: nothing was done yet.
-    async fn begin(&self) -> Result<Lease, Fault> {
+    async fn begin(&self, isolation: Isolation) -> Result<Lease, Fault> {
         let mut lease = self.writer.lease(Which::Any).await?;
-        match lease.begin().await {
+        match lease.begin(isolation).await {
             Ok(()) => return Ok(lease),
             Err(Fault::Transient(Timing::ConnectionLost)) => drop(lease),
             Err(fault) => return Err(fault),
         }
         let mut lease = self.writer.lease(Which::Fresh).await?;
-        lease.begin().await?;
+        lease.begin(isolation).await?;
         Ok(lease)
     }
 
-    async fn transact<T, E, F>(&self, writer: Writer, work: F) -> Result<T, E>
+    async fn transact<T, E, F>(&self, writer: Writer, work: F) -> Result<T, Failed<E>>
     where
         E: From<Fault>,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
     {
-        let lease = self.begin().await?;
+        let lease = self.begin(writer.isolation).await?;
         let mint = Mint::new(writer.seed);
         let mut tx = Tx {
             lease: AsyncMutex::new(lease),
@@ -342,7 +384,9 @@ impl Database {
             gate: None,
             ids: Mutex::new(mint),
         };
-        let outcome = match tokio::time::timeout(self.transaction_timeout, work(&mut tx)).await {
+        let worked = tokio::time::timeout(self.transaction_timeout, work(&mut tx)).await;
+        let in_time = worked.is_ok();
+        let outcome = match worked {
             Ok(outcome) => outcome,
             Err(_) => Err(Fault::Transient(Timing::Timeout).into()),
         };
@@ -360,16 +404,51 @@ impl Database {
         match outcome {
             Ok(value) => match tx.lease.get_mut().end("COMMIT").await {
                 Ok(()) => Ok(value),
-                Err(Fault::Transient(Timing::ConnectionLost)) => Err(Fault::OutcomeUnknown.into()),
-                Err(fault) => Err(fault.into()),
+                Err(Fault::Transient(Timing::ConnectionLost)) => {
+                    Err(Failed::for_good(Fault::OutcomeUnknown.into()))
+                }
+                // The one refusal that says for certain that nothing was committed.
+                Err(fault @ Fault::Transient(Timing::Contention)) => Err(fault.into()),
+                Err(fault) => Err(Failed::for_good(fault.into())),
             },
             Err(error) => {
                 if let Err(fault) = tx.lease.get_mut().end("ROLLBACK").await {
                     // The database rolls back what it can no longer be told about.
                     tracing::warn!(%fault, "a rollback failed");
                 }
-                Err(error)
+                let passing = tx.damage.passing().filter(|_| in_time);
+                Err(Failed { error, passing })
             }
+        }
+    }
+}
+
+/// A transaction of which nothing is left, unless its outcome is unknown.
+struct Failed<E> {
+    error: E,
+    /// The trouble that it met, if it is of the kind that passes: the same may be tried again.
+    passing: Option<Timing>,
+}
+
+impl<E> Failed<E> {
+    fn for_good(error: E) -> Self {
+        Self {
+            error,
+            passing: None,
+        }
+    }
+}
+
+/// For a fault after which nothing is left of the transaction.
+impl<E: From<Fault>> From<Fault> for Failed<E> {
+    fn from(fault: Fault) -> Self {
+        let passing = match fault {
+            Fault::Transient(timing) => Some(timing),
+            _ => None,
+        };
+        Self {
+            error: fault.into(),
+            passing,
         }
     }
 }
@@ -387,6 +466,8 @@ pub struct Writer {
     pub heavy: bool,
     /// Draws the ids from this seed, so that they are the same each time; for test data.
     pub seed: Option<u64>,
+    /// What the transaction sees of those beside it.
+    pub isolation: Isolation,
 }
 
 impl Writer {
@@ -398,6 +479,7 @@ impl Writer {
             request: None,
             heavy: false,
             seed: None,
+            isolation: Isolation::default(),
         }
     }
 }

@@ -11,6 +11,8 @@
 //! | read | [`Rows`]: [`Rows::live`] unless a wider [`Scope`] is named |
 //! | read a list by pages | [`PageRequest`] with an [`Order`], [`Rows::page`] |
 //! | begin, commit, roll back | [`Database::write`], in one place |
+//! | have what is passing tried again | [`Retry`], in the [`Options`] |
+//! | read what no lock can hold | [`Isolation::Serializable`], of a [`Writer`] |
 //! | add | [`Tx::create`], [`Tx::upsert`], under a parent that [`Tx::hold_live`] keeps |
 //! | change, delete, restore, purge | a [`Locked`] row and the [`Version`] its editor saw |
 //! | change many at once | a [`Batch`] |
@@ -81,6 +83,7 @@ mod record;
 mod referrers;
 mod related;
 mod removal;
+mod retry;
 mod rows;
 mod stream;
 mod upsert;
@@ -100,6 +103,7 @@ pub use page::{
 pub use record::{
     Deferred, Dependent, Fact, OnDelete, Parent, Record, RecordInfo, Register, Table,
 };
+pub use retry::{Counts, Isolation, Retry};
 pub use rows::{Rows, Scope, Via};
 pub use stream::Batches;
 pub use upsert::{Upserted, WhenDeleted};

@@ -176,6 +176,7 @@ async fn change(
     database: &Database,
     seen: &thing::Model,
     what: impl for<'t> FnOnce(Row, Version, &'t mut Tx) -> futures::future::BoxFuture<'t, Outcome>
+    + Clone
     + Send
     + 'static,
 ) -> Outcome {

@@ -17,13 +17,15 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use crate::support::*;
 
 /// A command of the domain that can be run later.
-type Command = Box<dyn for<'t> FnOnce(&'t mut Tx, &'t Viewer) -> BoxFuture<'t, Result<()>> + Send>;
+type Command =
+    Once<Box<dyn for<'t> FnOnce(&'t mut Tx, &'t Viewer) -> BoxFuture<'t, Result<()>> + Send>>;
 
 /// Makes a [`Command`] of a call: what it names is moved into it.
 macro_rules! command {
     (|$tx:ident, $viewer:ident| $call:expr) => {{
-        let command: Command =
-            Box::new(move |$tx, $viewer| Box::pin(async move { $call.await.map(|_| ()) }));
+        let command: Command = Once::new(Box::new(move |$tx, $viewer| {
+            Box::pin(async move { $call.await.map(|_| ()) })
+        }));
         command
     }};
 }
@@ -49,12 +51,13 @@ impl Open {
     async fn run(store: &Store, request: Request, command: Command) -> Self {
         let (done, is_done) = oneshot::channel();
         let (go, goes) = oneshot::channel::<()>();
+        let (done, goes) = (Once::new(done), Once::new(goes));
         let store = store.clone();
         let running = tokio::spawn(async move {
             act!(store, request, |tx, viewer| async {
-                command(tx, viewer).await?;
-                done.send(()).expect("somebody waits");
-                goes.await.expect("it may go on");
+                command.take()(tx, viewer).await?;
+                done.take().send(()).expect("somebody waits");
+                goes.take().await.expect("it may go on");
                 Ok(())
             })
         });
@@ -79,7 +82,7 @@ async fn one_after_the_other(
     let open = Open::run(&world.store, first.0, first.1).await;
     let (store, (request, command)) = (world.store.clone(), second);
     let mut second =
-        tokio::spawn(async move { act!(store, request, |tx, viewer| command(tx, viewer)) });
+        tokio::spawn(async move { act!(store, request, |tx, viewer| command.take()(tx, viewer)) });
     let early = tokio::time::timeout(Duration::from_millis(200), &mut second).await;
     assert!(early.is_err(), "{name}: the second waits: {early:?}");
     let first = open.commit().await;

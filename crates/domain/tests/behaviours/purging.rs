@@ -348,13 +348,14 @@ on_every_engine! {
         let post_tag = deleted_on(&world, 1, &world.tag("tag").await).await;
         let (restored, is_restored) = oneshot::channel();
         let (go, goes) = oneshot::channel::<()>();
+        let (restored, goes) = (Once::new(restored), Once::new(goes));
         let (store, request, id) = (world.store.clone(), system(&world), post_tag.id);
         let seen = Version(post_tag.lock_version);
         let restoring = tokio::spawn(async move {
             act!(store, request, |tx, viewer| async {
                 let back = tag::restore(tx, viewer, id, seen).await?;
-                restored.send(()).expect("somebody waits");
-                goes.await.expect("it may go on");
+                restored.take().send(()).expect("somebody waits");
+                goes.take().await.expect("it may go on");
                 Ok(back)
             })
         });
@@ -577,12 +578,13 @@ on_every_engine! {
         .unwrap();
         let (locked, is_locked) = oneshot::channel();
         let (go, goes) = oneshot::channel::<()>();
+        let (locked, goes) = (Once::new(locked), Once::new(goes));
         let (store, request, this) = (world.store.clone(), system(&world), held.clone());
         let holding = tokio::spawn(async move {
             let outcome: plimsoll_domain::Result<()> = act!(store, request, |tx, viewer| async {
                 tag::restore(tx, viewer, this.id, Version(this.lock_version)).await?;
-                locked.send(()).expect("somebody waits");
-                goes.await.expect("it may go on");
+                locked.take().send(()).expect("somebody waits");
+                goes.take().await.expect("it may go on");
                 Err(Error::not_found())
             });
             assert_refused!(outcome, Error::NotFound { .. });

@@ -1,6 +1,9 @@
 //! Commands in few words.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+};
 
 use futures::future::BoxFuture;
 use plimsoll_domain::{
@@ -59,6 +62,26 @@ macro_rules! assert_refused {
             String::new() $(+ ": " + &format!($($message)+))?,
         );
     }};
+}
+
+/// What can be taken once: for the one try of a work that may be tried again.
+pub(crate) struct Once<T>(Arc<Mutex<Option<T>>>);
+
+impl<T> Clone for Once<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T> Once<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Arc::new(Mutex::new(Some(value))))
+    }
+
+    pub(crate) fn take(&self) -> T {
+        let value = self.0.lock().expect("nobody panicked").take();
+        value.expect("the work is tried once")
+    }
 }
 
 /// What all records can live through.
