@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, value_parser};
 use plimsoll_domain::{
-    self as domain, Deletion, Retention, Settings,
+    self as domain, Deletion, Retention, Settings, Store,
     deletion::{Due, Outcome as Became, Purge},
 };
 use plimsoll_graphql::encode_as;
@@ -69,10 +69,23 @@ pub(super) async fn run(command: PurgeCommand) -> Outcome {
     let outcome = if command.dry_run {
         show(Due::at(store.read(), request.now, settings.retention)).await
     } else {
-        purge(Purge::begin(&store, &request)).await
+        match purge(Purge::begin(&store, &request)).await {
+            Ok(()) => remove_keys(&store, &request).await,
+            unfinished => unfinished,
+        }
     };
     store.database().close().await;
     outcome
+}
+
+/// Removes the idempotency keys that have expired.
+async fn remove_keys(store: &Store, request: &domain::Request) -> Outcome {
+    match store.remove_expired_keys(request).await.map_err(explain)? {
+        0 => {}
+        1 => println!("Removed 1 expired idempotency key."),
+        removed => println!("Removed {removed} expired idempotency keys."),
+    }
+    Ok(())
 }
 
 /// Says what is due.

@@ -156,10 +156,26 @@ pub(super) async fn run(serve: Serve) -> Outcome {
         limits,
         deadline: Duration::from_secs(serve.deadline.into()),
     };
+    tokio::spawn(remove_keys(store.clone()));
     let grace = Duration::from_secs(serve.grace.into());
     serve::serve(listener, router(app), store, signals, grace)
         .await
         .map_err(|e| trouble(format!("serving failed: {e}")))
+}
+
+/// How often expired idempotency keys are looked for.
+const KEYS_EVERY: Duration = Duration::from_secs(600);
+
+/// Removes the idempotency keys that have expired, again and again.
+async fn remove_keys(store: Store) {
+    loop {
+        tokio::time::sleep(KEYS_EVERY).await;
+        match store.remove_expired_keys(&system()).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "expired idempotency keys"),
+            Err(error) => tracing::warn!(%error, "expired idempotency keys were not removed"),
+        }
+    }
 }
 
 /// Shuts the gate through the database's walls where somebody has left it open by hand, and says
