@@ -63,6 +63,17 @@ const ref = ({ id, version }) => ({ id, expectedVersion: version })
 /** The example's own input, for this record. */
 const inputFor = (record, more = {}) => ({ input }) => ({ input: { ...input, ...ref(record), ...more } })
 
+/** The example's own input, with a key of this run. */
+const withKey = (more) => {
+  const idempotencyKey = `${run}-${keys++}`
+  return ({ input }) => ({ input: { ...input, ...more, idempotencyKey } })
+}
+let keys = 0
+/** The example's own input, with a stock-keeping unit of this run. */
+const withSku = ({ input }) => ({ input: { ...input, sku: `${input.sku}-${run}` } })
+/** The example's own lines, about the product that was made. */
+const ofProduct = ({ input }) => input.items.map((line) => ({ ...line, productId: kept.product.id }))
+
 const kept = {} // what later examples take from earlier ones
 let token // the login that the examples run with
 
@@ -294,6 +305,91 @@ const steps = {
   'deactivate-user': {
     variables: (own) => inputFor(kept.user)(own),
     check: ({ updateUser }) => assert.equal(done(updateUser, 'user').isActive, false),
+  },
+  products: {
+    check({ products }) {
+      assert.ok(products.totalCount >= products.nodes.length && products.nodes.length > 0)
+      assert.ok(products.nodes.every(({ price, inventory }) => BigInt(price.amount) > 0n && inventory.quantity >= 0))
+    },
+  },
+  'create-product': {
+    variables: (own) => withSku(own),
+    check({ createProduct }) {
+      kept.product = done(createProduct, 'product')
+      assert.equal(kept.product.inventory.quantity, 20)
+    },
+  },
+  async 'adjust-stock'(answer) {
+    const make = withKey({ productId: kept.product.id })
+    for (const quantity of [25, 25]) {
+      const { adjustStock } = await answer(make)
+      assert.equal(done(adjustStock, 'inventory').quantity, quantity, 'the same key adds once')
+    }
+  },
+  'import-products': {
+    variables: ({ input }) => ({ input: { ...input, products: input.products.map((one) => withSku({ input: one }).input) } }),
+    check({ importProducts }) {
+      const [updated, created] = done(importProducts, 'products')
+      assert.deepEqual([updated.version, updated.inventory.quantity], [kept.product.version + 1, 25])
+      assert.deepEqual([created.version, created.inventory.quantity], [0, 100])
+    },
+  },
+  async 'open-account'(answer) {
+    const { openAccount } = await answer(({ input }) => ({ input: { ...input, ownerId: kept.user.id } }))
+    kept.theirs = done(openAccount, 'account')
+    assert.deepEqual([kept.theirs.owner.name, kept.theirs.balance.amount], [kept.user.name, '0'])
+    const { viewer, accounts } = await ask('{ viewer { user { id } } accounts { nodes { id currency owner { id } } } }', {}, token)
+    kept.own = accounts.nodes.find(({ owner, currency }) => owner?.id === viewer.user.id && currency === 'EUR')
+    assert.ok(kept.own, 'the administrator of the demo has an account')
+  },
+  deposit: {
+    variables: (own) => withKey({ to: kept.own.id })(own),
+    check({ deposit }) {
+      const transfer = done(deposit, 'transfer')
+      assert.deepEqual([transfer.kind, transfer.from], ['DEPOSIT', null])
+      kept.balance = BigInt(transfer.to.balance.amount)
+    },
+  },
+  async 'transfer-funds'(answer) {
+    const make = withKey({ from: kept.own.id, to: kept.theirs.id })
+    const first = done((await answer(make)).transferFunds, 'transfer')
+    const again = done((await answer(make)).transferFunds, 'transfer')
+    assert.deepEqual(again, first, 'the same key moves it once')
+    kept.balance -= BigInt(first.amount.amount)
+    assert.equal(BigInt(first.from.balance.amount), kept.balance)
+  },
+  'insufficient-funds': {
+    variables: (own) => withKey({ from: kept.own.id, to: kept.theirs.id })(own),
+    check: ({ transferFunds }) =>
+      assert.equal(BigInt(refused(transferFunds, 'transfer', 'InsufficientFunds').balance.amount), kept.balance),
+  },
+  'place-order': {
+    variables: (own) => withKey({ items: ofProduct(own) })(own),
+    check({ placeOrder }) {
+      kept.order = done(placeOrder, 'order')
+      assert.deepEqual([kept.order.status, kept.order.total.amount], ['PAID', '2700'])
+      assert.equal(kept.order.items[0].product.inventory.quantity, 23)
+    },
+  },
+  'insufficient-stock': {
+    variables: (own) => withKey({ items: ofProduct(own) })(own),
+    check: ({ placeOrder }) => assert.equal(refused(placeOrder, 'order', 'InsufficientStock').available, 23),
+  },
+  'account-with-transfers': {
+    variables: () => ({ id: kept.own.id }),
+    check({ account }) {
+      assert.equal(BigInt(account.balance.amount), kept.balance - 2700n)
+      const [payment, transfer] = account.transfers.nodes
+      assert.deepEqual([payment.kind, payment.order.id], ['PAYMENT', kept.order.id])
+      assert.deepEqual([transfer.kind, transfer.toId], ['TRANSFER', kept.theirs.id])
+    },
+  },
+  'cancel-order': {
+    variables: (own) => inputFor(kept.order)(own),
+    check({ cancelOrder }) {
+      const order = done(cancelOrder, 'order')
+      assert.deepEqual([order.status, order.items[0].product.inventory.quantity], ['CANCELLED', 25])
+    },
   },
   'delete-post': {
     variables: () => ref(kept.post),
