@@ -22,6 +22,7 @@ pub mod session;
 pub mod store;
 pub mod tag;
 pub mod text;
+pub mod transfer;
 pub mod user;
 pub mod viewer;
 

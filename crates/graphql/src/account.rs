@@ -1,11 +1,372 @@
 //! Accounts and transfers.
 
-use plimsoll_domain as domain;
+use std::sync::Arc;
 
-use crate::record::record_fields;
+use async_graphql::{Context, Enum, ID, InputObject, Object};
+use chrono::{DateTime, Utc};
+use plimsoll_domain::{
+    self as domain, AnyRecord, PageArguments, RecordKind, Scope,
+    account::OpenAccount,
+    id::AccountId,
+    transfer::{Deposit, Kind, TransferFunds},
+};
+use uuid::Uuid;
+
+use crate::{
+    batch::{RecordById, TransfersPage, UserById},
+    connection::{ScopeArgument, Total, connection, page_arguments},
+    error::{Result, payload},
+    id::{decode, encode},
+    money::{MinorUnits, Money},
+    order::Order,
+    record::{load, read, record_fields, removal, write, write_keyed},
+    user::User,
+};
 
 record_fields! {
     #[async_graphql::Object]
     /// What a user has in one currency.
-    Account(domain::account::Account) {}
+    Account(domain::account::Account) {
+        /// Whose it is; null if they are deleted.
+        async fn owner(&self, ctx: &Context<'_>) -> Result<Option<User>> {
+            let key = UserById(self.0.owner_id.into());
+            load(ctx, key).await
+        }
+
+        /// The code of its currency in ISO 4217. Its owner has no other live account in it.
+        async fn currency(&self) -> &str {
+            &self.0.currency
+        }
+
+        /// What is in it: never less than nothing, and always the sum of its transfers.
+        async fn balance(&self) -> Money {
+            Money::new(self.0.balance, &self.0.currency)
+        }
+
+        /// The transfers from it and to it, the newest first.
+        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
+        async fn transfers(
+            &self,
+            ctx: &Context<'_>,
+            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+            first: Option<i32>,
+            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+            #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        ) -> Result<TransferConnection> {
+            let arguments = page_arguments(first, after, last, before);
+            TransferConnection::of(ctx, self.0.id.into(), arguments).await
+        }
+    }
+}
+
+connection!(
+    AccountConnection,
+    AccountEdge,
+    Account,
+    domain::account::Account,
+    "A page of accounts.",
+    "An account at a place in a list."
+);
+
+/// Money that moved. It never changes.
+#[derive(Clone)]
+pub(crate) struct Transfer(Arc<domain::transfer::Transfer>);
+
+impl From<domain::transfer::Transfer> for Transfer {
+    fn from(transfer: domain::transfer::Transfer) -> Self {
+        Self(Arc::new(transfer))
+    }
+}
+
+/// Why money moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum TransferKind {
+    /// It came in from outside.
+    Deposit,
+    /// It went from one account to another.
+    Transfer,
+    /// It was paid for an order.
+    Payment,
+    /// It came back when an order was cancelled.
+    Refund,
+}
+
+impl From<Kind> for TransferKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Deposit => Self::Deposit,
+            Kind::Transfer => Self::Transfer,
+            Kind::Payment => Self::Payment,
+            Kind::Refund => Self::Refund,
+        }
+    }
+}
+
+/// Money that moved. It never changes.
+#[Object]
+impl Transfer {
+    /// The transfer's id.
+    pub(crate) async fn id(&self) -> ID {
+        encode(self.0.id)
+    }
+
+    /// When the money moved.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// Why it moved.
+    async fn kind(&self) -> TransferKind {
+        self.0.kind.into()
+    }
+
+    /// How much it was.
+    async fn amount(&self) -> Money {
+        Money::new(self.0.amount, &self.0.currency)
+    }
+
+    /// The id of the account that it left; null if it came from outside, or back from the shop.
+    async fn from_id(&self) -> Option<ID> {
+        self.0.from_account_id.map(encode)
+    }
+
+    /// The id of the account that it came to; null if it was paid to the shop.
+    async fn to_id(&self) -> Option<ID> {
+        self.0.to_account_id.map(encode)
+    }
+
+    /// The account that it left; null if there is none, or it is deleted, or the viewer may not
+    /// see it.
+    async fn from(&self, ctx: &Context<'_>) -> Result<Option<Account>> {
+        account(ctx, self.0.from_account_id).await
+    }
+
+    /// The account that it came to; null if there is none, or it is deleted, or the viewer may
+    /// not see it.
+    async fn to(&self, ctx: &Context<'_>) -> Result<Option<Account>> {
+        account(ctx, self.0.to_account_id).await
+    }
+
+    /// The order that was paid for or cancelled; null if it was for none, or the viewer may not
+    /// see it.
+    async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
+        let Some(order) = self.0.order_id else {
+            return Ok(None);
+        };
+        let key = RecordById(RecordKind::Order, Scope::Live, order.into());
+        match load(ctx, key).await? {
+            Some(AnyRecord::Order(found)) => Ok(Some(found.into())),
+            _ => Ok(None),
+        }
+    }
+}
+
+async fn account(ctx: &Context<'_>, id: Option<AccountId>) -> Result<Option<Account>> {
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let key = RecordById(RecordKind::Account, Scope::Live, id.into());
+    match load(ctx, key).await? {
+        Some(AnyRecord::Account(found)) => Ok(Some(found.into())),
+        _ => Ok(None),
+    }
+}
+
+connection!(
+    TransferConnection,
+    TransferEdge,
+    Transfer,
+    domain::transfer::Transfer,
+    "A page of transfers.",
+    "A transfer at a place in a list."
+);
+
+impl TransferConnection {
+    /// A page of the transfers of an account.
+    async fn of(ctx: &Context<'_>, account: Uuid, arguments: PageArguments) -> Result<Self> {
+        let key = TransfersPage(arguments, account);
+        Ok(Self {
+            page: load(ctx, key).await?.unwrap_or_default(),
+            total: Total::TransfersOf(account),
+        })
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct AccountQuery;
+
+#[Object]
+impl AccountQuery {
+    /// The account with this id; null if there is none that the viewer sees.
+    async fn account(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The account's id.")] id: ID,
+        #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
+        which: ScopeArgument,
+    ) -> Result<Option<Account>> {
+        let id: AccountId = decode(&id, "id")?;
+        let key = RecordById(RecordKind::Account, which.into(), id.into());
+        match load(ctx, key).await? {
+            Some(AnyRecord::Account(found)) => Ok(Some(found.into())),
+            _ => Ok(None),
+        }
+    }
+
+    /// The viewer's accounts, the newest first; everybody's for administrators.
+    #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
+    async fn accounts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(default, name = "scope", desc = "Deleted accounts as well, or alone.")]
+        which: ScopeArgument,
+    ) -> Result<AccountConnection> {
+        let which: Scope = which.into();
+        let arguments = page_arguments(first, after, last, before);
+        let page = read(ctx, move |read, viewer| async move {
+            domain::account::page(&read, &viewer, which, &arguments).await
+        })
+        .await?;
+        Ok(AccountConnection::new(page, Total::Accounts(which)))
+    }
+}
+
+/// A new account.
+#[derive(InputObject)]
+pub(crate) struct OpenAccountInput {
+    /// The code of its currency in ISO 4217, such as EUR.
+    currency: String,
+    /// Whose it is; the viewer's unless given. Another user's for administrators.
+    owner_id: Option<ID>,
+}
+
+/// Money that comes in from outside.
+#[derive(InputObject)]
+pub(crate) struct DepositInput {
+    /// The account that it goes to.
+    to: ID,
+    /// How much, in minor units of the account's currency.
+    amount: MinorUnits,
+    /// What the client calls this request, so that it can send it again: with the same key and
+    /// the same input it is done once.
+    idempotency_key: String,
+}
+
+/// Money that goes from one account to another.
+#[derive(InputObject)]
+pub(crate) struct TransferFundsInput {
+    /// The account that it leaves, which is the viewer's.
+    from: ID,
+    /// The account that it goes to, in the same currency.
+    to: ID,
+    /// How much, in minor units of the accounts' currency.
+    amount: MinorUnits,
+    /// What the client calls this request, so that it can send it again: with the same key and
+    /// the same input it is done once.
+    idempotency_key: String,
+}
+
+payload! {
+    /// The account that was opened, or why there is none.
+    OpenAccountPayload {
+        /// The new account.
+        account: Account
+    }
+    /// The transfer that was made, or why there is none.
+    DepositPayload {
+        /// The new transfer.
+        transfer: Transfer
+    }
+    /// The transfer that was made, or why there is none.
+    TransferFundsPayload {
+        /// The new transfer.
+        transfer: Transfer
+    }
+}
+
+#[derive(async_graphql::MergedObject, Default)]
+pub(crate) struct AccountMutation(AccountEdit, AccountRemoval);
+
+#[derive(Default)]
+pub(crate) struct AccountEdit;
+
+#[Object]
+impl AccountEdit {
+    /// Opens an account, with nothing in it. A user has one in each currency.
+    async fn open_account(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new account.")] input: OpenAccountInput,
+    ) -> Result<Option<OpenAccountPayload>> {
+        let owner = input.owner_id.map(|id| decode(&id, "input.ownerId"));
+        let owner = owner.transpose()?;
+        let currency = input.currency;
+        OpenAccountPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(async move {
+                    // Nobody else than a user comes this far.
+                    let owner = owner.or(viewer.user_id());
+                    let owner = owner.ok_or_else(|| domain::Error::not_found_at("ownerId"))?;
+                    domain::account::open(tx, viewer, OpenAccount { owner, currency }).await
+                })
+            })
+            .await,
+        )
+    }
+
+    /// Puts money from outside into an account. For administrators.
+    async fn deposit(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How much, and where it goes.")] input: DepositInput,
+    ) -> Result<Option<DepositPayload>> {
+        let command = Deposit {
+            to: decode(&input.to, "input.to")?,
+            amount: input.amount.0,
+        };
+        DepositPayload::new(
+            write_keyed(ctx, Some(input.idempotency_key), move |tx, viewer| {
+                Box::pin(domain::transfer::deposit(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Moves money from an account of the viewer's to any other one of the same currency.
+    async fn transfer_funds(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How much, and where it goes.")] input: TransferFundsInput,
+    ) -> Result<Option<TransferFundsPayload>> {
+        let command = TransferFunds {
+            from: decode(&input.from, "input.from")?,
+            to: decode(&input.to, "input.to")?,
+            amount: input.amount.0,
+        };
+        TransferFundsPayload::new(
+            write_keyed(ctx, Some(input.idempotency_key), move |tx, viewer| {
+                Box::pin(domain::transfer::transfer(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+}
+
+removal! {
+    account: Account, account, AccountId,
+    delete_account(DeleteAccountInput, DeleteAccountPayload,
+        "Deletes an account that nothing is in. For its owner and administrators."),
+    restore_account(RestoreAccountInput, RestoreAccountPayload,
+        "Restores a deleted account. For its owner and administrators."),
+    purge_account(PurgeAccountInput, PurgeAccountPayload,
+        "Removes a deleted account for good, after the retention time, if no money ever moved \
+         through it. For administrators."),
+    AccountRemoval, "account"
 }

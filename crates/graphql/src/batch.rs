@@ -33,11 +33,12 @@ use plimsoll_domain::{
     post::{Post, PostsOf},
     profile::Profile,
     tag::Tag,
+    transfer::Transfer,
     user::User,
 };
 use uuid::Uuid;
 
-use crate::{category, post, profile, tag, user};
+use crate::{account, category, post, profile, tag, user};
 
 /// The loaders of one request.
 pub(crate) struct Batch {
@@ -143,6 +144,7 @@ found! {
     Category => category::Category;
     Tag => tag::Tag;
     Post => post::Post;
+    Transfer => account::Transfer;
     AnyRecord => AnyRecord;
     String => String;
     u64 => u64;
@@ -208,6 +210,12 @@ keys! {
     ChildrenPage(Scope, PageArguments, Uuid);
     /// How many categories lie below this one.
     ChildrenCount(Scope, Uuid);
+    /// The transfer with this id.
+    TransferById(Uuid);
+    /// A page of the transfers of this account.
+    TransfersPage(PageArguments, Uuid);
+    /// How many transfers this account has.
+    TransfersCount(Uuid);
 }
 
 /// Declares the loader of a key type: how its keys are grouped, and what a group calls.
@@ -277,4 +285,13 @@ loader!(ChildrenPage(scope, arguments) => Arc<Page<category::Category>>, |read, 
 });
 loader!(ChildrenCount(scope) => u64, |read, viewer, ids| {
     domain::category::counts_below(read, viewer, scope, &ids)
+});
+loader!(TransferById => account::Transfer, |read, viewer, ids| {
+    domain::transfer::by_ids(read, viewer, &ids)
+});
+loader!(TransfersPage(arguments) => Arc<Page<account::Transfer>>, |read, viewer, ids| {
+    domain::transfer::pages_of(read, viewer, &arguments, &ids)
+});
+loader!(TransfersCount => u64, |read, viewer, ids| {
+    domain::transfer::counts_of(read, viewer, &ids)
 });

@@ -8,7 +8,7 @@ use plimsoll_domain::{
 use uuid::Uuid;
 
 use crate::{
-    batch::{ChildrenCount, PostsCount},
+    batch::{ChildrenCount, PostsCount, TransfersCount},
     error::Result,
     record::{load, read},
 };
@@ -112,6 +112,8 @@ pub(crate) enum Total {
     Posts(Scope, PostFilter),
     PostsOf(PostsOf, Uuid, Scope),
     Deletions,
+    Accounts(Scope),
+    TransfersOf(Uuid),
 }
 
 impl Total {
@@ -147,6 +149,15 @@ impl Total {
                 })
                 .await?
             }
+            Self::Accounts(scope) => {
+                read(ctx, move |read, viewer| async move {
+                    domain::account::count(&read, &viewer, scope).await
+                })
+                .await?
+            }
+            Self::TransfersOf(account) => load(ctx, TransfersCount(account))
+                .await?
+                .unwrap_or_default(),
             Self::PostsOf(of, parent, scope) => {
                 let key = PostsCount(of, scope, parent);
                 load(ctx, key).await?.unwrap_or_default()
@@ -179,6 +190,7 @@ macro_rules! connection {
         }
 
         impl $connection {
+            #[allow(dead_code, reason = "some lists are found below a record alone")]
             pub(crate) fn new(
                 page: plimsoll_domain::Page<$record>,
                 total: crate::connection::Total,

@@ -82,11 +82,23 @@ pub(crate) fn named<T: PublicId>(id: Option<ID>, slug: Option<String>) -> Result
     }
 }
 
-/// Reads an id of any record.
-pub(crate) fn decode_any(id: &ID, argument: &str) -> Result<(RecordKind, Uuid)> {
+/// What the id of a node names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum NodeId {
+    /// A record of this kind.
+    Record(RecordKind, Uuid),
+    /// A transfer, which is no record: it never changes.
+    Transfer(Uuid),
+}
+
+/// Reads an id of any node.
+pub(crate) fn decode_any(id: &ID, argument: &str) -> Result<NodeId> {
     let (prefix, uuid) = parse(id, argument)?;
+    if prefix == id::TransferId::PREFIX {
+        return Ok(NodeId::Transfer(uuid));
+    }
     match RecordKind::from_type(&prefix) {
-        Some(kind) => Ok((kind, uuid)),
+        Some(kind) => Ok(NodeId::Record(kind, uuid)),
         None => Err(malformed(id, argument)),
     }
 }

@@ -48,6 +48,7 @@ pub struct Query(
     tag::TagQuery,
     post::PostQuery,
     deletion::DeletionQuery,
+    account::AccountQuery,
 );
 
 /// The mutations.
@@ -59,6 +60,7 @@ pub struct Mutation(
     category::CategoryMutation,
     tag::TagMutation,
     post::PostMutation,
+    account::AccountMutation,
 );
 
 /// Plimsoll's schema, ready to execute requests.

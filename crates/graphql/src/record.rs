@@ -8,11 +8,11 @@ use futures::future::BoxFuture;
 use plimsoll_domain::{AnyRecord, Result as DomainResult, Scope, Tx, idempotency::Answer};
 
 use crate::{
-    account::Account,
-    batch::{Batch, RecordById},
+    account::{Account, Transfer},
+    batch::{Batch, RecordById, TransferById},
     category::Category,
     error::{ApiError, Result},
-    id::decode_any,
+    id::{NodeId, decode_any},
     order::Order,
     post::Post,
     product::{Inventory, Product},
@@ -35,6 +35,7 @@ pub(crate) enum Node {
     Inventory(Inventory),
     Account(Account),
     Order(Order),
+    Transfer(Transfer),
 }
 
 /// Anything that is edited under a version, and deleted so that it can be restored.
@@ -116,9 +117,13 @@ impl RecordQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "The record's id.")] id: ID,
     ) -> Result<Option<Node>> {
-        let (kind, id) = decode_any(&id, "id")?;
-        let found = load(ctx, RecordById(kind, Scope::Live, id)).await?;
-        Ok(found.map(Into::into))
+        Ok(match decode_any(&id, "id")? {
+            NodeId::Record(kind, id) => {
+                let found = load(ctx, RecordById(kind, Scope::Live, id)).await?;
+                found.map(Into::into)
+            }
+            NodeId::Transfer(id) => load(ctx, TransferById(id)).await?.map(Node::Transfer),
+        })
     }
 
     /// The live records with these ids, in the same order; null in the place of each that the
@@ -134,15 +139,31 @@ impl RecordQuery {
                 "`ids` must not have more than {MAX_NODES} ids."
             )));
         }
-        let keys: Vec<RecordById> = ids
+        let ids: Vec<NodeId> = ids
             .iter()
-            .map(|id| decode_any(id, "ids").map(|(kind, id)| RecordById(kind, Scope::Live, id)))
+            .map(|id| decode_any(id, "ids"))
             .collect::<Result<_>>()?;
-        let found = scope(ctx).loader.load_many(keys.clone()).await?;
-        Ok(keys
-            .iter()
-            .map(|key| found.get(key).cloned().map(Into::into))
-            .collect())
+        let (mut records, mut transfers) = (Vec::new(), Vec::new());
+        for id in &ids {
+            match *id {
+                NodeId::Record(kind, id) => records.push(RecordById(kind, Scope::Live, id)),
+                NodeId::Transfer(id) => transfers.push(TransferById(id)),
+            }
+        }
+        let loader = &scope(ctx).loader;
+        let (records, transfers) =
+            futures::try_join!(loader.load_many(records), loader.load_many(transfers))?;
+        let found = ids.iter().map(|id| match *id {
+            NodeId::Record(kind, id) => {
+                let found = records.get(&RecordById(kind, Scope::Live, id));
+                found.cloned().map(Into::into)
+            }
+            NodeId::Transfer(id) => {
+                let found = transfers.get(&TransferById(id));
+                found.cloned().map(Node::Transfer)
+            }
+        });
+        Ok(found.collect())
     }
 }
 
