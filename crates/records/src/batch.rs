@@ -108,11 +108,11 @@ pub struct Outcome<E: Record> {
 /// ```
 #[derive(Debug)]
 pub struct Batch<E: Record> {
-    rows: Vec<Locked<E>>,
+    pub(crate) rows: Vec<Locked<E>>,
     /// Where each was named.
-    places: HashMap<Uuid, usize>,
+    pub(crate) places: HashMap<Uuid, usize>,
     /// Whether the records were named one by one, so that none may be skipped.
-    named: bool,
+    pub(crate) named: bool,
 }
 
 /// The records of a batch that a change is about, and those that it skips.
@@ -437,10 +437,10 @@ impl<E: Record> Locked<E> {
 }
 
 /// Columns with their values.
-type Values<E> = Vec<(<E as sea_orm::EntityTrait>::Column, Value)>;
+pub(crate) type Values<E> = Vec<(<E as sea_orm::EntityTrait>::Column, Value)>;
 
 /// The columns that a change may write, with the values that it sets.
-fn values_set<E: Record>(changes: &E::ActiveModel) -> Values<E> {
+pub(crate) fn values_set<E: Record>(changes: &E::ActiveModel) -> Values<E> {
     E::Column::iter()
         .filter(|column| !is_common::<E>(column) && !contains::<E>(E::COMPUTED, column))
         .filter_map(|column| match changes.get(column) {

@@ -288,13 +288,42 @@ impl Tx {
         Ok(ids)
     }
 
+    /// Adds records like [`create_many`](Self::create_many), in the order of `rows`, which are
+    /// [prepared](Self::prepare). Returns them as the database left them, in any order.
+    pub(crate) async fn insert_all<E: Record>(
+        &mut self,
+        rows: &[E::ActiveModel],
+    ) -> Result<Vec<E::Model>, Fault> {
+        let note = Note::new(table_name::<E>(), MadeFor::New);
+        let conn = self.conn();
+        let mut made = Vec::with_capacity(rows.len());
+        for chunk in rows.chunks(dialect::INSERT_CHUNK) {
+            let mut insert = insert_statement::<E>(chunk);
+            if dialect::returns_rows(conn.backend()) {
+                insert.returning(Query::returning().columns(self.whole::<E>().columns()));
+                for row in conn.all(&insert, &[note]).await? {
+                    made.push(model::<E>(&row)?);
+                }
+            } else {
+                conn.execute(&insert, &[note]).await?;
+            }
+        }
+        if !dialect::returns_rows(conn.backend()) {
+            let ids: Vec<Uuid> = rows.iter().filter_map(id_of::<E>).collect();
+            let now = self.whole::<E>().by_ids(&ids, self).await?;
+            made.extend(now.into_values());
+        }
+        if made.len() == rows.len() {
+            Ok(made)
+        } else {
+            Err(Fault::internal("rows were not created"))
+        }
+    }
+
     /// Gives a new row the columns that every record has. Returns what the audit log will say.
-    fn prepare<E: Record>(&self, row: &mut E::ActiveModel) -> Entry {
+    pub(crate) fn prepare<E: Record>(&self, row: &mut E::ActiveModel) -> Entry {
         let now = self.now();
-        let id = match row.get(E::ID) {
-            ActiveValue::Set(Value::Uuid(Some(id))) => id,
-            _ => self.mint(),
-        };
+        let id = id_of::<E>(row).unwrap_or_else(|| self.mint());
         row.set(E::ID, id.into());
         row.set(E::CREATED_AT, now.into());
         row.set(E::UPDATED_AT, now.into());
@@ -397,6 +426,14 @@ impl Tx {
             // The UPDATE has the row locked: nobody else was there in between.
             Ok(Some(self.reread::<E>(id).await?))
         }
+    }
+}
+
+/// The id that a new row sets.
+fn id_of<E: Record>(row: &E::ActiveModel) -> Option<Uuid> {
+    match row.get(E::ID) {
+        ActiveValue::Set(Value::Uuid(id)) => id,
+        _ => None,
     }
 }
 

@@ -53,6 +53,58 @@ pub(crate) fn is_any_of(backend: DbBackend, expr: Expr, keys: &[Uuid]) -> Expr {
     }
 }
 
+/// Values of one type that rows are looked up by.
+pub(crate) enum Keys {
+    Uuids(Vec<Uuid>),
+    Texts(Vec<String>),
+    Numbers(Vec<i64>),
+}
+
+/// `expr` is one of `keys`; like [`is_any_of`], of other types than ids.
+pub(crate) fn is_any_key(backend: DbBackend, expr: Expr, keys: Keys) -> Expr {
+    let (array, values): (ArrayType, Vec<Value>) = match keys {
+        Keys::Uuids(keys) => return is_any_of(backend, expr, &keys),
+        Keys::Texts(keys) => (
+            ArrayType::String,
+            keys.into_iter().map(Value::from).collect(),
+        ),
+        Keys::Numbers(keys) => (
+            ArrayType::BigInt,
+            keys.into_iter().map(Value::from).collect(),
+        ),
+    };
+    match backend {
+        DbBackend::Postgres => {
+            let array = Value::Array(array, Some(Box::new(values)));
+            expr.eq(Expr::from(
+                sea_orm::sea_query::extension::postgres::PgFunc::any(Expr::val(array)),
+            ))
+        }
+        DbBackend::Sqlite => {
+            let json: Vec<_> = values
+                .iter()
+                .map(sea_orm::sea_query::sea_value_to_json_value)
+                .collect();
+            let json = serde_json::Value::Array(json).to_string();
+            let table = Func::cust("json_each").arg(Expr::val(json));
+            expr.in_subquery(
+                Query::select()
+                    .column(("j", "value"))
+                    .from_function(table, "j")
+                    .take(),
+            )
+        }
+        _ => {
+            let mut padded = values;
+            let Some(filler) = padded.last().cloned() else {
+                return Expr::cust("FALSE");
+            };
+            padded.resize(padded.len().next_power_of_two(), filler);
+            expr.is_in(padded)
+        }
+    }
+}
+
 /// A table `k` with one column `k`: the keys.
 pub(crate) fn keys_table(backend: DbBackend, keys: &[Uuid]) -> TableRef {
     match backend {

@@ -106,7 +106,7 @@ pub use record::{
 pub use retry::{Counts, Isolation, Retry};
 pub use rows::{Rows, Scope, Via};
 pub use stream::Batches;
-pub use upsert::{Upserted, WhenDeleted};
+pub use upsert::{OnConflict, UpsertRefused, Upserted, WhenDeleted};
 
 #[doc(hidden)]
 pub use sea_orm;

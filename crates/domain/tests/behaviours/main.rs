@@ -11,6 +11,7 @@ mod attempts;
 mod audit;
 mod bulk;
 mod bulk_each;
+mod bulk_upsert;
 mod deleting;
 mod faults;
 mod links;

@@ -60,10 +60,14 @@ pub(crate) async fn shelves(world: &World) -> Shelves {
 }
 
 pub(crate) async fn shelves_with(world: &World, options: Options) -> Shelves {
-    let (uuid, time) = match world.engine {
-        Engine::Sqlite => ("BLOB", "TEXT"),
-        Engine::Postgres => ("uuid", "timestamptz"),
-        Engine::MariaDb => ("BINARY(16)", "DATETIME(6)"),
+    let (uuid, time, rest) = match world.engine {
+        Engine::Sqlite => ("BLOB", "TEXT", ""),
+        Engine::Postgres => ("uuid", "timestamptz", ""),
+        Engine::MariaDb => (
+            "BINARY(16)",
+            "DATETIME(6)",
+            "CHARSET=utf8mb4 COLLATE=utf8mb4_bin",
+        ),
     };
     let table = format!(
         "CREATE TABLE shelves (
@@ -80,7 +84,7 @@ pub(crate) async fn shelves_with(world: &World, options: Options) -> Shelves {
             places INTEGER NOT NULL,
             CONSTRAINT uq_shelves__code UNIQUE (code, live),
             CONSTRAINT uq_shelves__label UNIQUE (label, live)
-        )"
+        ) {rest}"
     );
     let connection = world.store.database();
     connection
