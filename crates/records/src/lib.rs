@@ -14,8 +14,10 @@
 //! | have what is passing tried again | [`Retry`], in the [`Options`] |
 //! | read what no lock can hold | [`Isolation::Serializable`], of a [`Writer`] |
 //! | add | [`Tx::create`], [`Tx::upsert`], under a parent that [`Tx::hold_live`] keeps |
+//! | add or change many by their keys | [`Tx::upsert_many`] |
+//! | read what must not change until the commit | [`Rows::hold`] |
 //! | change, delete, restore, purge | a [`Locked`] row and the [`Version`] its editor saw |
-//! | change many at once | a [`Batch`] |
+//! | change many at once | a [`Batch`]: all alike, or [each its own way](Batch::update_each) |
 //! | let the database compute | an [`Adjustment`] |
 //! | know what went wrong | [`Refused`] by a rule, [`Fault`] by the database |
 //! | get past all this | [`Database::unguarded`] |

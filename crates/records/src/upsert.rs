@@ -1,7 +1,8 @@
 //! Creating records by a unique key, or changing the live ones that have it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Range,
     sync::Arc,
 };
 
@@ -262,20 +263,15 @@ impl Tx {
         if rows.len() > MAX_BATCH {
             return Err(UpsertRefused::TooMany(MAX_BATCH));
         }
-        let many = Many::<E> {
-            key,
-            items: items(key, rows)?.into(),
-            on_conflict,
-            when_deleted,
-        };
+        let many = Many::<E>::of(key, rows, on_conflict, when_deleted)?;
         if many.items.is_empty() {
             return Ok(Vec::new());
         }
         for _ in 0..TRIES {
             let whole = many.clone();
-            let count = whole.items.len();
+            let all = 0..whole.items.len();
             let done = self
-                .attempt(move |tx| Box::pin(async move { whole.make(count, tx).await }))
+                .attempt(move |tx| Box::pin(async move { whole.make(all, tx).await }))
                 .await;
             let refused = match done {
                 Ok(done) => return Ok(done),
@@ -372,40 +368,11 @@ struct Item<E: Record> {
     row: E::ActiveModel,
 }
 
-/// The rows with their keys, none of which is there twice.
-fn items<E: Record>(
-    key: E::Column,
-    rows: Vec<E::ActiveModel>,
-) -> Result<Vec<Item<E>>, UpsertRefused<E>> {
-    let mut items = Vec::with_capacity(rows.len());
-    let mut places = HashMap::with_capacity(rows.len());
-    let mut columns: Option<Vec<&'static str>> = None;
-    for (index, row) in rows.into_iter().enumerate() {
-        let value = match row.get(key) {
-            ActiveValue::Set(value) => Key::of(value),
-            _ => None,
-        };
-        let key = value.ok_or_else(|| {
-            Fault::internal("an upsert needs the value of its key: a text, a UUID or an integer")
-        })?;
-        if let Some(first) = places.insert(key.clone(), index) {
-            return Err(UpsertRefused::Twice { index, first });
-        }
-        let set = values_set::<E>(&row);
-        let set = set.iter().map(|(column, _)| column.as_str()).collect();
-        if *columns.get_or_insert_with(|| Vec::clone(&set)) != set {
-            return Err(Fault::internal("the rows of an upsert set different columns").into());
-        }
-        items.push(Item { key, row });
-    }
-    Ok(items)
-}
-
 /// Why an upsert of many rows did not go on. What it did is undone.
 enum Halt<E: Record> {
     /// Somebody else was ahead: there is something else to do now.
     Overtaken,
-    /// It would have worked, and was only tried.
+    /// Nothing is in the way any longer.
     Passed,
     /// The database refuses one of the rows.
     Row(Fault),
@@ -422,6 +389,7 @@ impl<E: Record, R: Into<UpsertRefused<E>>> From<R> for Halt<E> {
 struct Many<E: Record> {
     key: E::Column,
     items: Arc<[Item<E>]>,
+    places: Arc<HashMap<Key, usize>>,
     on_conflict: OnConflict,
     when_deleted: WhenDeleted,
 }
@@ -430,140 +398,214 @@ impl<E: Record> Clone for Many<E> {
     fn clone(&self) -> Self {
         Self {
             items: self.items.clone(),
+            places: self.places.clone(),
             ..*self
         }
     }
+}
+
+/// A part of the rows while they are made. A row is in the part by its place.
+struct Made<E: Record> {
+    /// Those that no record is found for yet.
+    free: BTreeSet<usize>,
+    /// The records that are to be as their rows say, and the places of these.
+    locked: Vec<Locked<E>>,
+    holders: HashMap<Uuid, usize>,
+    /// Those among them that were deleted.
+    revived: HashSet<Uuid>,
+    done: BTreeMap<usize, Upserted<E::Model>>,
 }
 
 impl<E: Record> Many<E>
 where
     E::ActiveModel: Send + Sync + 'static,
 {
-    /// Makes the first `count` of the rows.
-    async fn make(self, count: usize, tx: &mut Tx) -> Result<Vec<Upserted<E::Model>>, Halt<E>> {
-        let items = self.items.get(..count).unwrap_or(&self.items);
-        let places: HashMap<&Key, usize> = items.iter().map(|item| &item.key).zip(0..).collect();
-        let place = |model: &E::Model| {
-            let key = Key::of(model.get(self.key));
-            key.and_then(|key| places.get(&key).copied())
-                .ok_or_else(|| Fault::internal("a record has a key that was not asked for"))
-        };
-        let mut done: Vec<Option<Upserted<E::Model>>> = vec![None; items.len()];
-
-        let live = self.with_keys(Scope::Live, items.iter().map(|item| &item.key), tx);
-        let mut holders: HashMap<Uuid, usize> = HashMap::new();
-        let mut locked = Vec::new();
-        let mut first_taken: Option<(usize, E::Model)> = None;
-        if self.on_conflict == OnConflict::Update {
-            locked = live.lock_all(items.len() as u64, tx).await?;
-            for row in &locked {
-                holders.insert(row.id(), place(row)?);
-            }
-        } else {
-            for model in live.all(items.len() as u64, tx).await? {
-                let index = place(&model)?;
-                if first_taken.as_ref().is_none_or(|(first, _)| index < *first) {
-                    first_taken = Some((index, model.clone()));
-                }
-                set(&mut done, index, Upserted::Skipped(model));
-            }
-        }
-        if let (OnConflict::Fail, Some((index, holder))) = (self.on_conflict, first_taken) {
-            let holder = Box::new(holder);
-            return Err(UpsertRefused::Taken { index, holder }.into());
-        }
-
-        let held: HashSet<usize> = holders.values().copied().collect();
-        let is_free = |index: &usize, done: &[Option<_>]| {
-            !held.contains(index) && done.get(*index).is_some_and(Option::is_none)
-        };
-        let mut free: Vec<usize> = (0..items.len()).filter(|n| is_free(n, &done)).collect();
-        let mut revived = HashSet::new();
-        if self.when_deleted != WhenDeleted::Create && !free.is_empty() {
-            let keys = free.iter().filter_map(|n| Some(&items.get(*n)?.key));
-            let deleted = self.with_keys(Scope::OnlyDeleted, keys, tx);
-            let mut back: HashMap<Uuid, usize> = HashMap::new();
-            let mut first_deleted: Option<(usize, E::Model)> = None;
-            for model in self.latest_of_each(deleted, tx).await? {
-                let index = place(&model)?;
-                back.extend(uuid_of::<E>(&model, E::ID).map(|id| (id, index)));
-                if first_deleted
-                    .as_ref()
-                    .is_none_or(|(first, _)| index < *first)
-                {
-                    first_deleted = Some((index, model));
-                }
-            }
-            if let (WhenDeleted::Refuse, Some((index, model))) = (self.when_deleted, first_deleted)
-            {
-                let reason = Box::new(Refused::Deleted(Box::new(model)));
-                return Err(UpsertRefused::Item { index, reason }.into());
-            }
-            if !back.is_empty() {
-                locked.extend(self.restore(&back, tx).await?);
-                let places: HashSet<usize> = back.values().copied().collect();
-                free.retain(|index| !places.contains(index));
-                revived.extend(back.keys().copied());
-                holders.extend(back);
-            }
-        }
-
-        if !locked.is_empty() {
-            locked.sort_by_key(Locked::id);
-            let batch = Batch {
-                rows: locked,
-                places: holders.clone(),
-                named: true,
+    fn of(
+        key: E::Column,
+        rows: Vec<E::ActiveModel>,
+        on_conflict: OnConflict,
+        when_deleted: WhenDeleted,
+    ) -> Result<Self, UpsertRefused<E>> {
+        let mut items = Vec::with_capacity(rows.len());
+        let mut places = HashMap::with_capacity(rows.len());
+        let mut columns: Option<Vec<&'static str>> = None;
+        for (index, row) in rows.into_iter().enumerate() {
+            let value = match row.get(key) {
+                ActiveValue::Set(value) => Key::of(value),
+                _ => None,
             };
-            let as_wanted = |model: &E::Model| {
-                let item = place(model).ok().and_then(|index| items.get(index));
-                item.map_or_else(<E::ActiveModel as ActiveModelTrait>::default, |item| {
-                    item.row.clone()
-                })
-            };
-            let outcome = batch.update_each(tx, as_wanted).await?;
-            for model in outcome.changed.into_iter().chain(outcome.skipped) {
-                let was_deleted =
-                    uuid_of::<E>(&model, E::ID).is_some_and(|id| revived.contains(&id));
-                let index = place(&model)?;
-                let kind = if was_deleted {
-                    Upserted::Revived
-                } else {
-                    Upserted::Updated
-                };
-                set(&mut done, index, kind(model));
+            let key = value.ok_or_else(|| {
+                Fault::internal("an upsert needs the value of its key: text, UUID or integer")
+            })?;
+            if let Some(first) = places.insert(key.clone(), index) {
+                return Err(UpsertRefused::Twice { index, first });
             }
-        }
-
-        if !free.is_empty() {
-            let mut rows: Vec<(&Key, E::ActiveModel)> = free
-                .iter()
-                .filter_map(|index| items.get(*index))
-                .map(|item| (&item.key, item.row.clone()))
-                .collect();
-            // Ids and audit entries are in the order of the rows.
-            let entries: Vec<Entry> = rows
-                .iter_mut()
-                .map(|(_, row)| tx.prepare::<E>(row))
-                .collect();
-            // Two that create the same keys at once meet at the first of them: nobody waits in a
-            // ring.
-            rows.sort_by_key(|(key, _)| *key);
-            let rows: Vec<E::ActiveModel> = rows.into_iter().map(|(_, row)| row).collect();
-            for model in tx.insert_all::<E>(&rows).await? {
-                let index = place(&model)?;
-                set(&mut done, index, Upserted::Created(model));
+            let set = values_set::<E>(&row);
+            let set = set.iter().map(|(column, _)| column.as_str()).collect();
+            if *columns.get_or_insert_with(|| Vec::clone(&set)) != set {
+                return Err(Fault::internal("the rows of an upsert set different columns").into());
             }
-            tx.entries.extend(entries);
+            items.push(Item { key, row });
         }
-        let done: Option<Vec<Upserted<E::Model>>> = done.into_iter().collect();
-        Ok(done.ok_or_else(|| Fault::internal("a row of an upsert was left out"))?)
+        Ok(Self {
+            key,
+            items: items.into(),
+            places: places.into(),
+            on_conflict,
+            when_deleted,
+        })
     }
 
-    /// The rows of a scope that have one of `keys`, with what is compared and answered.
-    fn with_keys<'a>(&self, scope: Scope, keys: impl Iterator<Item = &'a Key>, tx: &Tx) -> Rows<E> {
+    /// Makes a part of the rows.
+    async fn make(
+        self,
+        part: Range<usize>,
+        tx: &mut Tx,
+    ) -> Result<Vec<Upserted<E::Model>>, Halt<E>> {
+        let mut made = Made {
+            free: part.clone().collect(),
+            locked: Vec::new(),
+            holders: HashMap::new(),
+            revived: HashSet::new(),
+            done: BTreeMap::new(),
+        };
+        self.find_live(&mut made, tx).await?;
+        if self.when_deleted != WhenDeleted::Create && !made.free.is_empty() {
+            self.find_deleted(&mut made, tx).await?;
+        }
+        if !made.locked.is_empty() {
+            self.change(&mut made, tx).await?;
+        }
+        if !made.free.is_empty() {
+            self.create(&mut made, tx).await?;
+        }
+        if made.done.len() == part.len() {
+            Ok(made.done.into_values().collect())
+        } else {
+            Err(Fault::internal("a row of an upsert was left out").into())
+        }
+    }
+
+    /// The live records that have the keys: locked if they are to be changed.
+    async fn find_live(&self, made: &mut Made<E>, tx: &mut Tx) -> Result<(), Halt<E>> {
+        let live = self.with_keys(Scope::Live, &made.free, tx);
+        let most = made.free.len() as u64;
+        if self.on_conflict == OnConflict::Update {
+            made.locked = live.lock_all(most, tx).await?;
+            for row in &made.locked {
+                let index = self.place(row)?;
+                made.holders.insert(row.id(), index);
+                made.free.remove(&index);
+            }
+            return Ok(());
+        }
+        for model in live.all(most, tx).await? {
+            let index = self.place(&model)?;
+            made.free.remove(&index);
+            made.done.insert(index, Upserted::Skipped(model));
+        }
+        match made.done.pop_first() {
+            Some((index, holder)) if self.on_conflict == OnConflict::Fail => {
+                let holder = Box::new(holder.into_inner());
+                Err(UpsertRefused::Taken { index, holder }.into())
+            }
+            first => {
+                made.done.extend(first);
+                Ok(())
+            }
+        }
+    }
+
+    /// The deleted records that had the keys: refused, or restored and locked.
+    async fn find_deleted(&self, made: &mut Made<E>, tx: &mut Tx) -> Result<(), Halt<E>> {
+        let deleted = self.with_keys(Scope::OnlyDeleted, &made.free, tx);
+        let mut found = BTreeMap::new();
+        for model in self.latest_of_each(deleted, tx).await? {
+            found.insert(self.place(&model)?, model);
+        }
+        if self.when_deleted == WhenDeleted::Refuse {
+            return match found.pop_first() {
+                None => Ok(()),
+                Some((index, model)) => {
+                    let reason = Box::new(Refused::Deleted(Box::new(model)));
+                    Err(UpsertRefused::Item { index, reason }.into())
+                }
+            };
+        }
+        let ids = found
+            .iter()
+            .filter_map(|(index, model)| Some((uuid_of::<E>(model, E::ID)?, *index)));
+        let back: HashMap<Uuid, usize> = ids.collect();
+        if !back.is_empty() {
+            made.locked.extend(self.restore(&back, tx).await?);
+            made.revived.extend(back.keys());
+            made.free.retain(|index| !found.contains_key(index));
+            made.holders.extend(back);
+        }
+        Ok(())
+    }
+
+    /// Makes the locked records as their rows say.
+    async fn change(&self, made: &mut Made<E>, tx: &mut Tx) -> Result<(), Halt<E>> {
+        let mut rows = std::mem::take(&mut made.locked);
+        rows.sort_by_key(Locked::id);
+        let batch = Batch {
+            rows,
+            places: made.holders.clone(),
+            named: true,
+        };
+        let as_wanted = |model: &E::Model| {
+            let item = self.place(model).ok().and_then(|at| self.items.get(at));
+            item.map_or_else(<E::ActiveModel as ActiveModelTrait>::default, |item| {
+                item.row.clone()
+            })
+        };
+        let outcome = batch.update_each(tx, as_wanted).await?;
+        for model in outcome.changed.into_iter().chain(outcome.skipped) {
+            let id = uuid_of::<E>(&model, E::ID);
+            let index = self.place(&model)?;
+            let upserted = if id.is_some_and(|id| made.revived.contains(&id)) {
+                Upserted::Revived(model)
+            } else {
+                Upserted::Updated(model)
+            };
+            made.done.insert(index, upserted);
+        }
+        Ok(())
+    }
+
+    /// Creates the rest.
+    async fn create(&self, made: &mut Made<E>, tx: &mut Tx) -> Result<(), Halt<E>> {
+        let items = made.free.iter().filter_map(|index| self.items.get(*index));
+        let mut rows: Vec<(&Key, E::ActiveModel)> =
+            items.map(|item| (&item.key, item.row.clone())).collect();
+        // Ids and audit entries are in the order of the rows.
+        let prepared = rows.iter_mut().map(|(_, row)| tx.prepare::<E>(row));
+        let entries: Vec<Entry> = prepared.collect();
+        // Two that create the same keys at once meet at the first of them: nobody waits in a ring.
+        rows.sort_by_key(|(key, _)| *key);
+        let rows: Vec<E::ActiveModel> = rows.into_iter().map(|(_, row)| row).collect();
+        for model in tx.insert_all::<E>(&rows).await? {
+            let index = self.place(&model)?;
+            made.done.insert(index, Upserted::Created(model));
+        }
+        tx.entries.extend(entries);
+        Ok(())
+    }
+
+    /// The place of the row whose key a record has.
+    fn place(&self, model: &E::Model) -> Result<usize, Fault> {
+        Key::of(model.get(self.key))
+            .and_then(|key| self.places.get(&key).copied())
+            .ok_or_else(|| Fault::internal("a record has a key that was not asked for"))
+    }
+
+    /// The rows of a scope that have one of the keys of the items at `places`.
+    fn with_keys(&self, scope: Scope, places: &BTreeSet<usize>, tx: &Tx) -> Rows<E> {
+        let items = places.iter().filter_map(|index| self.items.get(*index));
+        let keys = Key::all(items.map(|item| &item.key));
         let key = Expr::col((E::default(), self.key));
-        let has_key = dialect::is_any_key(tx.conn().backend(), key, Key::all(keys));
+        let has_key = dialect::is_any_key(tx.conn().backend(), key, keys);
         self.wanted(scope, tx).filter(has_key)
     }
 
@@ -642,52 +684,41 @@ where
         }
     }
 
-    /// Finds the first row that the database refuses, by trying ever smaller parts of what comes
-    /// before it.
+    /// Finds the first row that the database refuses, and undoes what it takes to find it.
     async fn first_refused(&self, fault: Fault, tx: &mut Tx) -> Halt<E> {
-        let mut fault = Some(fault);
-        // The first `fine` rows can be made, the first `bad` cannot.
-        let (mut fine, mut bad) = (0, self.items.len());
-        while bad - fine > 1 {
-            let half = fine.midpoint(bad);
-            match self.probe(half, tx).await {
-                Halt::Passed => fine = half,
-                Halt::Row(found) => (bad, fault) = (half, Some(found)),
-                halt => return halt,
-            }
-        }
-        if bad == self.items.len() && bad > 1 {
-            // Perhaps nothing is in the way any longer.
-            match self.probe(bad, tx).await {
-                Halt::Row(found) => fault = Some(found),
-                halt => return halt,
-            }
-        }
-        match fault {
-            Some(fault) => Halt::Refused(UpsertRefused::Item {
-                index: fine,
-                reason: Box::new(Refused::Fault(fault)),
-            }),
-            None => Halt::Passed,
-        }
-    }
-
-    /// Tries the first `count` rows, and undoes that.
-    async fn probe(&self, count: usize, tx: &mut Tx) -> Halt<E> {
-        let part = self.clone();
-        let tried: Result<(), Halt<E>> = tx
-            .attempt(move |tx| {
-                Box::pin(
-                    async move { Err(part.make(count, tx).await.err().unwrap_or(Halt::Passed)) },
-                )
-            })
+        let many = self.clone();
+        let found: Result<(), Halt<E>> = tx
+            .attempt(move |tx| Box::pin(async move { Err(many.search(fault, tx).await) }))
             .await;
-        self.told(tried.err().unwrap_or(Halt::Passed))
+        found.err().unwrap_or(Halt::Passed)
     }
-}
 
-fn set<T>(all: &mut [Option<T>], index: usize, value: T) {
-    if let Some(place) = all.get_mut(index) {
-        *place = Some(value);
+    /// Makes the rows part by part, of what is left always the first half: what works is kept,
+    /// and what does not is tried in smaller parts.
+    async fn search(&self, fault: Fault, tx: &mut Tx) -> Halt<E> {
+        // The first `fine` rows are made, and a part that ends at `bad` cannot be.
+        let (mut fine, mut bad) = (0, self.items.len());
+        let mut of_bad = (bad == 1).then_some(fault);
+        loop {
+            let is_last = bad - fine == 1;
+            if let Some(fault) = of_bad.take_if(|_| is_last) {
+                return Halt::Refused(UpsertRefused::Item {
+                    index: fine,
+                    reason: Box::new(Refused::Fault(fault)),
+                });
+            }
+            let end = if is_last { bad } else { fine.midpoint(bad) };
+            let part = self.clone();
+            let made = tx
+                .attempt(move |tx| Box::pin(async move { part.make(fine..end, tx).await }))
+                .await;
+            match made.map_err(|halt| self.told(halt)) {
+                // What was in the way is gone.
+                Ok(_) if end == bad => return Halt::Passed,
+                Ok(_) => fine = end,
+                Err(Halt::Row(fault)) => (bad, of_bad) = (end, Some(fault)),
+                Err(halt) => return halt,
+            }
+        }
     }
 }
