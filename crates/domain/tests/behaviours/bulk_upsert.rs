@@ -479,7 +479,105 @@ on_every_engine! {
             assert_eq!(shelf.lock_version as usize, WRITERS - 1, "each write is a version");
             let audit = audit_of(&world.store, shelf.id).await;
             assert_eq!(audit.len(), WRITERS);
-            assert_eq!(audit.last().unwrap().to_version, Some(shelf.lock_version));
+            for (n, entry) in audit.iter().enumerate() {
+                assert_eq!(entry.to_version, Some(n as i32), "each saw what the one before left");
+            }
+            for two in audit.windows(2) {
+                let left = two[0].changes["quantity"][1].clone();
+                assert_eq!(two[1].changes["quantity"][0], left);
+            }
+        }
+    }
+
+    async fn what_cannot_be_restored_is_named_with_the_reason(world) {
+        let author = world.user("author", plimsoll_domain::Role::User).await;
+        let mut posts = Vec::new();
+        for title in ["a", "b", "c"] {
+            posts.push(world.post(&author, title).await);
+        }
+        // One by itself, the others along with their author.
+        let alone = posts[0].delete(&world.store, system(&world)).await.unwrap();
+        let author_gone = author.fresh(&world.store).await.unwrap();
+        let author_gone = author_gone.delete(&world.store, system(&world)).await.unwrap();
+        let other = world.user("other", plimsoll_domain::Role::User).await;
+        let before = audit_count(&world.store).await;
+        let run = async |slugs: [&'static str; 3], by: plimsoll_domain::id::UserId| {
+            let rows = slugs.into_iter().map(|slug| post::ActiveModel {
+                title: Set(slug.into()),
+                slug: Set(slug.into()),
+                content: Set(String::from("text").into()),
+                published: Set(false),
+                author_id: Set(by),
+                ..Default::default()
+            }).collect();
+            let done: Result<Vec<Upserted<post::Model>>, UpsertRefused<post::Entity>> =
+                layer!(world.store.database(), world, |tx| tx.upsert_many::<post::Entity>(
+                    post::Column::Slug, rows, OnConflict::Update, WhenDeleted::Revive
+                ));
+            done
+        };
+        let refused = run(["new", "c", "b"], other.id).await;
+        assert_refused!(refused, UpsertRefused::Item { index: 1, reason }
+            if matches!(&**reason, Refused::TakenAlong(deletion)
+                if Some(deletion.id) == author_gone.deletion_id));
+        let refused = run(["new", "newer", "a"], other.id).await;
+        assert_refused!(refused, UpsertRefused::Item { index: 2, reason }
+            if matches!(&**reason, Refused::ParentDeleted(parent) if parent.id == author.id.0));
+        assert_eq!(alone.fresh(&world.store).await, Some(alone));
+        assert_eq!(audit_count(&world.store).await, before);
+        // A parent that was never there: the database says it, and it is told of the row.
+        let nobody = run(["x", "y", "z"], Uuid::now_v7().into()).await;
+        assert_refused!(nobody, UpsertRefused::Item { index: 0, reason }
+            if matches!(&**reason, Refused::Fault(Fault::Reference(_))));
+        assert_eq!(audit_count(&world.store).await, before);
+    }
+
+    async fn of_many_who_revive_the_same_keys_at_once_one_does_and_the_others_change(world) {
+        const WRITERS: usize = 6;
+        let shelves = shelves(&world).await;
+        for round in 0..6 {
+            let codes: Vec<String> = (0..5).map(|n| format!("{round} {n}")).collect();
+            for code in &codes {
+                let shelf = shelves.add(&world, code, 0).await;
+                shelves.delete(&world, &shelf).await;
+            }
+            let tasks = (0..WRITERS).map(|n| {
+                let database = shelves.database.clone();
+                let writer = plimsoll_records::Writer::system(system(&world).now);
+                let row = |code: &String| new_shelf(code, (1 + n) as i64);
+                let mut wanted: Vec<ActiveModel> = codes.iter().map(row).collect();
+                wanted.rotate_left(n % 5);
+                task(async move {
+                    for _ in 0..50 {
+                        let wanted = wanted.clone();
+                        let done: Outcome = database.write(writer.clone(), move |tx| {
+                            Box::pin(tx.upsert_many::<Entity>(
+                                Column::Code, wanted, OnConflict::Update, WhenDeleted::Revive
+                            ))
+                        }).await;
+                        match done {
+                            Err(UpsertRefused::Refused(Refused::Fault(Fault::Transient(
+                                Timing::Contention,
+                            )))) => {}
+                            done => return done,
+                        }
+                    }
+                    panic!("nobody loses fifty times")
+                })
+            });
+            let mut kinds = Vec::new();
+            for outcome in at_once(tasks.collect()).await {
+                let done = outcome.unwrap();
+                assert_eq!(done.len(), 5);
+                kinds.extend(done.iter().map(|upserted| told(upserted).0));
+            }
+            assert_eq!(kinds.iter().filter(|kind| **kind == "revived").count(), 5, "{kinds:?}");
+            assert_eq!(kinds.iter().filter(|kind| **kind == "updated").count(), 5 * (WRITERS - 1));
+        }
+        for shelf in all(&shelves).await {
+            // Deleted, restored and changed, and changed by the others.
+            assert_eq!((shelf.lock_version as usize, shelf.deleted_at), (2 + WRITERS, None));
+            assert_eq!(audit_of(&world.store, shelf.id).await.len(), 3 + WRITERS);
         }
     }
 }
