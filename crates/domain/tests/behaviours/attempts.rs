@@ -6,6 +6,7 @@ use plimsoll_testkit::{Engine, World, on_every_engine};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 
 use crate::{
+    faults::ONCE,
     shelf::{ActiveModel, ById as _, Column, Entity, new_shelf, shelves, shelves_with},
     support::*,
 };
@@ -170,7 +171,8 @@ on_every_engine! {
         if world.engine == Engine::Sqlite {
             return;
         }
-        let shelves = shelves(&world).await;
+        let options = Options { retry: ONCE, ..Options::default() };
+        let shelves = shelves_with(&world, options).await;
         let ids = [shelves.add(&world, "a", 0).await.id, shelves.add(&world, "b", 0).await.id];
         let both = std::sync::Arc::new(tokio::sync::Barrier::new(2));
         let tasks = [("ab", ids), ("ba", [ids[1], ids[0]])].map(|(name, ids)| {

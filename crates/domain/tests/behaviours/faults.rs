@@ -12,7 +12,7 @@ use plimsoll_domain::{
 };
 use plimsoll_entity as entity;
 use plimsoll_records::{
-    CODES, Code, CodeRow, ColumnRef, Database, Fault, Meaning, Rows, Timing, Writer,
+    CODES, Code, CodeRow, ColumnRef, Database, Fault, Meaning, Retry, Rows, Timing, Writer,
 };
 use plimsoll_testkit::{Engine, World, engines, on_every_engine, setup};
 use sea_orm::{ActiveValue::Set, ColumnTrait as _, sea_query::Expr};
@@ -529,7 +529,7 @@ provoked! {
             vec![Raised::from(nowhere.err().expect("no file is there"))]
         } else {
             let mut session = Session::of(&world).await;
-            cut_connections(&world).await;
+            cut_connections(world.engine, &world.database.url).await;
             let cut = session.refusal("SELECT 1").await;
             let mut session = Session::of(&world).await;
             session.run("SET idle_session_timeout = '20ms'").await;
@@ -594,11 +594,11 @@ provoked! {
         MariaDb mariadb []
     {
         let tag = world.tag("tag").await.id;
-        let database = world.store.database();
+        let database = database(&world, Options::default()).await;
         let cut = lock_tags(database.clone(), vec![tag, tag], A_WHILE);
         let (cut, ()) = tokio::join!(cut, async {
             tokio::time::sleep(A_WHILE / 2).await;
-            cut_connections(&world).await;
+            cut_connections(world.engine, &world.database.url).await;
         });
         assert_eq!(cut, Err(CONNECTION_LOST));
         let again = lock_tags(database.clone(), vec![tag], Duration::ZERO).await;
@@ -611,10 +611,11 @@ provoked! {
         MariaDb mariadb []
     {
         let tag = world.tag("tag").await.id;
-        let cut = lock_tags(world.store.database().clone(), vec![tag], A_WHILE);
+        let database = database(&world, Options::default()).await;
+        let cut = lock_tags(database, vec![tag], A_WHILE);
         let (cut, ()) = tokio::join!(cut, async {
             tokio::time::sleep(A_WHILE / 2).await;
-            cut_connections(&world).await;
+            cut_connections(world.engine, &world.database.url).await;
         });
         assert_eq!(cut, Err(Fault::OutcomeUnknown));
         vec![]
@@ -652,10 +653,11 @@ async fn connection_id(session: &mut Session) -> u64 {
     id.fetch_one(on).await.expect("it has one")
 }
 
-/// Cuts all other connections to the world's database.
-async fn cut_connections(world: &World) {
-    let mut session = Session::of(world).await;
-    if world.engine == Engine::Postgres {
+/// Cuts all other connections to a database.
+pub(crate) async fn cut_connections(engine: Engine, url: &str) {
+    let session = Session::to(engine, url).await;
+    let mut session = session.expect("a connection can be made");
+    if engine == Engine::Postgres {
         let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         return session.run(cut).await;
@@ -927,8 +929,12 @@ fn the_documents_show_the_faults_as_they_are() {
     assert_eq!(shown, page, "run this test with UPDATE=1 to write it anew");
 }
 
-/// Connections of this test's own, with these limits.
+/// Connections of this test's own, with these limits. They try nothing again.
 async fn database(world: &World, options: Options) -> Database {
+    let options = Options {
+        retry: ONCE,
+        ..options
+    };
     Database::connect(&world.database.url, entity::register(), options)
         .await
         .expect("a connection can be made")
@@ -951,11 +957,20 @@ async fn lock_tags(database: Database, tags: Vec<TagId>, each: Duration) -> Resu
 
 const A_WHILE: Duration = Duration::from_millis(150);
 
+/// Tries nothing again, so that what went wrong is seen.
+pub(crate) const ONCE: Retry = Retry {
+    tries: 1,
+    base: Duration::ZERO,
+    cap: Duration::ZERO,
+    total: Duration::ZERO,
+};
+
 on_every_engine! {
     async fn of_two_writes_that_wait_for_each_other_one_may_try_again(world) {
         let (one, two) = (world.tag("one").await.id, world.tag("two").await.id);
+        let database = database(&world, Options::default()).await;
         let locks = [vec![one, two], vec![two, one]].map(|tags| {
-            task(lock_tags(world.store.database().clone(), tags, A_WHILE))
+            task(lock_tags(database.clone(), tags, A_WHILE))
         });
         let outcomes = at_once(locks.into()).await;
         let lost: Vec<_> = outcomes.into_iter().filter_map(Result::err).collect();

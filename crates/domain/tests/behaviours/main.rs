@@ -24,6 +24,7 @@ mod races;
 mod reading;
 mod related;
 mod restoring;
+mod retrying;
 mod schema;
 mod sessions;
 mod unique;
