@@ -422,7 +422,7 @@ on_every_engine! {
         let waiting = hasty.clone();
         let writer = writer(&world);
         let waiting = tokio::spawn(async move { add_one(&waiting, writer, id).await });
-        while hasty.counts().retries < 2 {
+        while hasty.counts().retries < 2 && !waiting.is_finished() {
             tokio::time::sleep(A_WHILE / 10).await;
         }
         holder.let_go().await;
@@ -665,7 +665,7 @@ on_every_engine! {
         proxy.close().await;
         let (waiting, writer) = (database.clone(), writer(&world));
         let waiting = tokio::spawn(async move { add_one(&waiting, writer, id).await });
-        while database.counts().retries < 2 {
+        while database.counts().retries < 2 && !waiting.is_finished() {
             tokio::time::sleep(A_WHILE / 10).await;
         }
         proxy.open().await;
