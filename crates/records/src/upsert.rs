@@ -267,7 +267,8 @@ impl Tx {
         if many.items.is_empty() {
             return Ok(Vec::new());
         }
-        for _ in 0..TRIES {
+        for tries_left in (0..TRIES).rev() {
+            let is_last = tries_left == 0;
             let whole = many.clone();
             let all = 0..whole.items.len();
             let done = self
@@ -275,13 +276,13 @@ impl Tx {
                 .await;
             let refused = match done {
                 Ok(done) => return Ok(done),
-                Err(halt) => many.told(halt),
+                Err(halt) => many.told(halt, is_last),
             };
             match refused {
                 Halt::Overtaken | Halt::Passed => {}
                 Halt::Refused(refused) => return Err(refused),
                 // The database says what is wrong, and not with which row.
-                Halt::Row(fault) => match many.first_refused(fault, self).await {
+                Halt::Row(fault) => match many.first_refused(fault, is_last, self).await {
                     Halt::Overtaken | Halt::Passed => {}
                     Halt::Refused(refused) => return Err(refused),
                     Halt::Row(fault) => return Err(fault.into()),
@@ -669,11 +670,15 @@ where
         }
     }
 
-    /// What a halt means for what comes next.
-    fn told(&self, halt: Halt<E>) -> Halt<E> {
+    /// What a halt means for what comes next. When a key is taken, somebody else was ahead, and
+    /// its record is found next time; unless the engine compares keys in another way than by
+    /// their bytes, which the last try tells.
+    fn told(&self, halt: Halt<E>, is_last: bool) -> Halt<E> {
         match halt {
             Halt::Refused(UpsertRefused::Refused(Refused::Fault(fault))) => match fault {
-                Fault::Duplicate(place) if place.column == self.key.as_str() => Halt::Overtaken,
+                Fault::Duplicate(place) if place.column == self.key.as_str() && !is_last => {
+                    Halt::Overtaken
+                }
                 fault @ (Fault::Duplicate(_)
                 | Fault::Reference(_)
                 | Fault::Check(_)
@@ -685,17 +690,17 @@ where
     }
 
     /// Finds the first row that the database refuses, and undoes what it takes to find it.
-    async fn first_refused(&self, fault: Fault, tx: &mut Tx) -> Halt<E> {
+    async fn first_refused(&self, fault: Fault, is_last: bool, tx: &mut Tx) -> Halt<E> {
         let many = self.clone();
         let found: Result<(), Halt<E>> = tx
-            .attempt(move |tx| Box::pin(async move { Err(many.search(fault, tx).await) }))
+            .attempt(move |tx| Box::pin(async move { Err(many.search(fault, is_last, tx).await) }))
             .await;
         found.err().unwrap_or(Halt::Passed)
     }
 
     /// Makes the rows part by part, of what is left always the first half: what works is kept,
     /// and what does not is tried in smaller parts.
-    async fn search(&self, fault: Fault, tx: &mut Tx) -> Halt<E> {
+    async fn search(&self, fault: Fault, is_last_try: bool, tx: &mut Tx) -> Halt<E> {
         // The first `fine` rows are made, and a part that ends at `bad` cannot be.
         let (mut fine, mut bad) = (0, self.items.len());
         let mut of_bad = (bad == 1).then_some(fault);
@@ -712,7 +717,7 @@ where
             let made = tx
                 .attempt(move |tx| Box::pin(async move { part.make(fine..end, tx).await }))
                 .await;
-            match made.map_err(|halt| self.told(halt)) {
+            match made.map_err(|halt| self.told(halt, is_last_try)) {
                 // What was in the way is gone.
                 Ok(_) if end == bad => return Halt::Passed,
                 Ok(_) => fine = end,
