@@ -92,6 +92,8 @@ on_every_engine! {
         is_marked(&world, world.post(&author, "Post").await).await;
         is_marked(&world, world.tag("tag").await).await;
         is_marked(&world, world.category("category", None).await).await;
+        let other = world.user("other", plimsoll_domain::Role::User).await;
+        is_marked(&world, account_with(&world, &other, "EUR", 0).await).await;
         is_marked(&world, author).await;
     }
 

@@ -144,6 +144,7 @@ on_every_engine! {
             }
         }
         let expected = [
+            ("accounts", "currency,owner_id"),
             ("categories", "slug"),
             ("posts", "slug"),
             ("profiles", "user_id"),

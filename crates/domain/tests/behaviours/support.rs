@@ -8,17 +8,20 @@ use std::{
 use futures::future::BoxFuture;
 use plimsoll_domain::{
     Deletion, PageArguments, Patch, Request, Result, Role, Scope, Store, Version, Viewer,
+    account::{self, Account, OpenAccount},
     category::{self, Category, CreateCategory, UpdateCategory},
     deletion,
-    id::{CategoryId, TagId, UserId},
+    id::{AccountId, CategoryId, TagId, UserId},
     post::{self, CreatePost, Post, UpdatePost},
     profile::{self, CreateProfile, Profile, UpdateProfile},
     tag::{self, CreateTag, Tag, UpdateTag},
+    transfer::{self, Deposit, Transfer, TransferFunds},
     user::{self, UpdateUser, User},
 };
+use plimsoll_entity::account as account_entity;
 use plimsoll_records::{Rows, audit_entity};
 use plimsoll_testkit::{Engine, World};
-use sea_orm::{ColumnTrait, ConnectionTrait as _};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait as _};
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
@@ -116,8 +119,17 @@ pub(crate) trait Life: Sized + Clone + std::fmt::Debug + PartialEq {
     }
 }
 
+/// The kinds whose commands are named alike, each with what changes something small.
 macro_rules! life {
     ($($kind:literal $module:ident $model:ident: |$id:ident, $seen:ident, $name:ident| $rename:expr;)*) => {$(
+        life! { impl $kind $module $model: |this, store, request, name| {
+            let ($id, $seen, $name) = (this.id, Version(this.lock_version), name.to_owned());
+            let command = $rename;
+            act!(store, request, |tx, viewer| $module::update(tx, viewer, command))
+        } }
+    )*};
+    (impl $kind:literal $module:ident $model:ident:
+        |$this:ident, $store:ident, $request:ident, $name:ident| $rename:expr) => {
         impl Life for $model {
             const TYPE: &'static str = $kind;
             fn uuid(&self) -> Uuid {
@@ -145,17 +157,18 @@ macro_rules! life {
                 let retention = store.settings().retention;
                 act!(store, request, |tx, viewer| $module::purge(tx, viewer, id, seen, retention))
             }
-            async fn rename(&self, store: &Store, request: Request, name: &str) -> Result<Self> {
-                let ($id, $seen, $name) = (self.id, Version(self.lock_version), name.to_owned());
-                let command = $rename;
-                act!(store, request, |tx, viewer| $module::update(tx, viewer, command))
+            async fn rename(
+                &self, $store: &Store, $request: Request, $name: &str,
+            ) -> Result<Self> {
+                let $this = self;
+                $rename
             }
             async fn seen(store: &Store, viewer: &Viewer, scope: Scope, ids: &[Uuid]) -> Vec<Self> {
                 let found = $module::by_ids(&store.read(), viewer, scope, ids).await;
                 found.expect("records can be read").into_values().collect()
             }
         }
-    )*};
+    };
 }
 
 life! {
@@ -182,6 +195,20 @@ life! {
     };
     "post" post Post: |id, seen, name| UpdatePost { title: Patch::Set(name), ..post_patch(id, seen) };
 }
+
+// Nothing of an account is changed by a person: this goes past the domain.
+life! { impl "account" account Account: |this, store, request, name| {
+    let (id, seen) = (this.id, Version(this.lock_version));
+    let changes = account_entity::ActiveModel {
+        currency: Set(name[..3].to_uppercase()),
+        ..Default::default()
+    };
+    act!(store, request, |tx, _viewer| async {
+        let this = Rows::<account_entity::Entity>::live().filter(account_entity::Column::Id.eq(id));
+        let locked = this.lock(tx).await?.ok_or_else(plimsoll_domain::Error::not_found)?;
+        Ok(locked.update(tx, seen, changes).await?)
+    })
+} }
 
 /// A change of nothing.
 pub(crate) fn user_patch(id: UserId, seen: Version) -> UpdateUser {
@@ -319,6 +346,62 @@ pub(crate) async fn create_category(
         parent,
     };
     act!(store, request, |tx, viewer| category::create(
+        tx, viewer, command
+    ))
+}
+
+pub(crate) async fn open_account(
+    store: &Store,
+    request: Request,
+    owner: UserId,
+    currency: &str,
+) -> Result<Account> {
+    let command = OpenAccount {
+        owner,
+        currency: currency.into(),
+    };
+    act!(store, request, |tx, viewer| account::open(
+        tx, viewer, command
+    ))
+}
+
+/// A user's account in this currency, with an amount in it.
+pub(crate) async fn account_with(
+    world: &World,
+    owner: &User,
+    currency: &str,
+    amount: i64,
+) -> Account {
+    let opened = open_account(&world.store, world.as_user(owner), owner.id, currency).await;
+    let opened = opened.expect("an account can be opened");
+    if amount > 0 {
+        let put = deposit(&world.store, system(world), opened.id, amount).await;
+        put.expect("money can be put into an account");
+    }
+    opened.fresh(&world.store).await.expect("it is there")
+}
+
+pub(crate) async fn deposit(
+    store: &Store,
+    request: Request,
+    to: AccountId,
+    amount: i64,
+) -> Result<Transfer> {
+    let command = Deposit { to, amount };
+    act!(store, request, |tx, viewer| transfer::deposit(
+        tx, viewer, command
+    ))
+}
+
+pub(crate) async fn transfer_funds(
+    store: &Store,
+    request: Request,
+    from: AccountId,
+    to: AccountId,
+    amount: i64,
+) -> Result<Transfer> {
+    let command = TransferFunds { from, to, amount };
+    act!(store, request, |tx, viewer| transfer::transfer(
         tx, viewer, command
     ))
 }

@@ -118,6 +118,10 @@ async fn one_of_each(world: &World) -> BTreeMap<&'static str, Uuid> {
         ("categories", world.category("category", None).await.uuid()),
         ("tags", world.tag("tag").await.uuid()),
         ("posts", world.post(&people.ada, "Post").await.uuid()),
+        (
+            "accounts",
+            account_with(world, &people.ada, "EUR", 0).await.uuid(),
+        ),
     ]);
     let records = world.store.database().register().records();
     for info in records {
@@ -249,6 +253,94 @@ on_every_engine! {
             }
         }
         assert_eq!(count(by_hand(&world), "audit_log").await, before);
+    }
+
+    async fn what_moved_is_only_added_to(world) {
+        let people = people(&world).await;
+        let from = account_with(&world, &people.ada, "EUR", 9).await;
+        let to = account_with(&world, &people.grace, "EUR", 0).await;
+        let by = world.as_user(&people.ada);
+        transfer_funds(&world.store, by, from.id, to.id, 4).await.unwrap();
+        let elsewhere = elsewhere(&world).await;
+        for (table, rows) in [("transfers", 2), ("transfer_entries", 3)] {
+            let columns = columns(&world, table).await;
+            let last = match world.engine {
+                Engine::Sqlite | Engine::MariaDb => {
+                    format!("REPLACE INTO {table} ({columns}) SELECT {columns} FROM {table}")
+                }
+                Engine::Postgres => format!("TRUNCATE {table} CASCADE"),
+            };
+            for sql in [
+                format!("UPDATE {table} SET amount = 5"),
+                format!("UPDATE {table} SET amount = amount"),
+                format!("DELETE FROM {table} WHERE amount = 4"),
+                format!("DELETE FROM {table}"),
+                last.clone(),
+            ] {
+                for refused in [run(by_hand(&world), &sql).await, run(&elsewhere, &sql).await] {
+                    if world.engine == Engine::Sqlite && sql == last {
+                        assert_taken(refused, table, &sql);
+                    } else {
+                        assert_walled(refused, table, LOG_ONLY_GROWS, &sql);
+                    }
+                }
+            }
+            assert_eq!(count(by_hand(&world), table).await, rows, "{table}");
+        }
+    }
+
+    async fn the_database_holds_no_money_that_cannot_be(world) {
+        let people = people(&world).await;
+        let from = account_with(&world, &people.ada, "EUR", 9).await;
+        let to = account_with(&world, &people.grace, "EUR", 0).await;
+        let by = world.as_user(&people.ada);
+        let moved = transfer_funds(&world.store, by, from.id, to.id, 4).await.unwrap();
+        let [from, to, moved, new] = [from.uuid(), to.uuid(), moved.id.0, Uuid::now_v7()]
+            .map(|this| id(world.engine, this));
+        let transfer = |kind: &str, from: &str, to: &str, amount: i64, order: &str| {
+            format!(
+                "INSERT INTO transfers (id, created_at, kind, from_account_id, to_account_id, \
+                 amount, currency, order_id) SELECT {new}, created_at, '{kind}', {from}, {to}, \
+                 {amount}, currency, {order} FROM transfers WHERE id = {moved}"
+            )
+        };
+        let entry = |amount: i64, balance: i64| {
+            // Of an account that the transfer does not touch yet.
+            format!(
+                "INSERT INTO transfer_entries (id, created_at, transfer_id, account_id, amount, \
+                 balance) SELECT {new}, created_at, id, {to}, {amount}, {balance} \
+                 FROM transfers WHERE kind = 'DEPOSIT'"
+            )
+        };
+        let accounts = "UPDATE accounts SET lock_version = lock_version + 1";
+        for (table, column, sql) in [
+            ("accounts", "balance", format!("{accounts}, balance = -1 WHERE id = {from}")),
+            ("accounts", "balance", format!("{accounts}, balance = balance - 5 WHERE id = {to}")),
+            ("transfers", "amount", transfer("TRANSFER", &from, &to, 0, "NULL")),
+            ("transfers", "amount", transfer("TRANSFER", &from, &to, -1, "NULL")),
+            ("transfers", "kind", transfer("TRANSFER", &from, &from, 1, "NULL")),
+            ("transfers", "kind", transfer("TRANSFER", "NULL", &to, 1, "NULL")),
+            ("transfers", "kind", transfer("TRANSFER", &from, "NULL", 1, "NULL")),
+            ("transfers", "kind", transfer("TRANSFER", &from, &to, 1, &new)),
+            ("transfers", "kind", transfer("DEPOSIT", &from, &to, 1, "NULL")),
+            ("transfers", "kind", transfer("DEPOSIT", "NULL", "NULL", 1, "NULL")),
+            ("transfers", "kind", transfer("PAYMENT", &from, "NULL", 1, "NULL")),
+            ("transfers", "kind", transfer("PAYMENT", &from, &to, 1, &new)),
+            ("transfers", "kind", transfer("REFUND", "NULL", &to, 1, "NULL")),
+            ("transfers", "kind", transfer("REFUND", &from, &to, 1, &new)),
+            ("transfers", "kind", transfer("GIFT", &from, &to, 1, "NULL")),
+            ("transfer_entries", "amount", entry(0, 0)),
+            ("transfer_entries", "balance", entry(1, -1)),
+        ] {
+            let place = ColumnRef {
+                table: table.into(),
+                column: column.into(),
+            };
+            assert_eq!(run(by_hand(&world), &sql).await, Err(Fault::Check(place)), "{sql}");
+        }
+        for sql in [transfer("PAYMENT", &from, "NULL", 1, &new), entry(1, 0)] {
+            assert_eq!(run(by_hand(&world), &sql).await, Ok(1), "{sql}");
+        }
     }
 
     async fn a_change_that_the_log_cannot_take_is_not_made(world) {
