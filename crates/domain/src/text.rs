@@ -96,13 +96,18 @@ impl Check {
 
     /// A text of one line that must not be empty: trimmed, without control characters.
     pub fn line(&mut self, field: &str, text: &str) -> String {
+        self.line_of(field, text, MAX_LINE)
+    }
+
+    /// The same, with `most` characters at the most.
+    pub fn line_of(&mut self, field: &str, text: &str, most: usize) -> String {
         let text = text.trim();
         if text.is_empty() {
             self.refuse(field, "It must not be empty.");
         } else if text.chars().any(char::is_control) {
             self.refuse(field, "It must be one line, without control characters.");
         } else {
-            self.length(field, text, MAX_LINE);
+            self.length(field, text, most);
         }
         text.to_owned()
     }

@@ -265,41 +265,24 @@ impl<E: Record> Batch<E> {
         tx: &mut Tx,
         changes: impl Fn(&E::Model) -> E::ActiveModel,
     ) -> Result<Outcome<E>, BatchRefused<E>> {
-        let (rows, mut skipped) = self.split(true)?;
-        let mut entries = Vec::new();
-        let mut differ = Vec::new();
-        let mut set = Vec::new();
-        for row in rows {
-            let values = values_set::<E>(&changes(&row.model));
-            let mut changed = Changed::default();
-            let mut differs = false;
-            for (column, value) in &values {
-                let before = row.model.get(*column);
-                if before != *value {
-                    differs = true;
-                    changed.note_column::<E>(*column, Some(&before), value);
-                }
-            }
-            if differs {
-                entries.push(row.entry(Action::Update, changed));
-                set.push((row.id(), values));
-                differ.push(row);
-            } else {
-                skipped.push(row.model);
-            }
-        }
-        // It may hold what must not be held while a statement runs.
-        drop(changes);
-        let mut changed = Vec::with_capacity(differ.len());
-        let columns = set.iter().map(|(_, values)| values.len()).max();
-        let chunk = dialect::case_chunk(columns.unwrap_or_default());
-        for (rows, set) in differ.chunks(chunk).zip(set.chunks(chunk)) {
-            changed.extend(write_all(rows, true, each_value::<E>(set), tx).await?);
-        }
-        tx.entries.extend(entries);
-        Ok(Outcome::new(changed, skipped))
+        let (rows, skipped) = self.split(true)?;
+        change_each(rows, skipped, Some(true), changes, tx).await
     }
 
+    /// Does the same to the deleted records of the batch as well. They stay deleted, and come
+    /// back as they are then: for what goes on whoever deletes them, such as goods that return.
+    /// What people edit is [live](Self::update_each).
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Duplicate`] if a value is taken.
+    pub async fn update_each_with_deleted(
+        self,
+        tx: &mut Tx,
+        changes: impl Fn(&E::Model) -> E::ActiveModel,
+    ) -> Result<Outcome<E>, BatchRefused<E>> {
+        change_each(self.rows, Vec::new(), None, changes, tx).await
+    }
     /// Deletes the records. Each is a deletion of its own, with what went along with it, as if
     /// they were deleted one after the other: each can be restored by itself.
     ///
@@ -317,7 +300,7 @@ impl<E: Record> Batch<E> {
             (E::DELETED_AT, Expr::val(tx.now())),
             (E::DELETION_ID, deletion),
         ];
-        let changed = write_all(&rows, true, values, tx).await?;
+        let changed = write_all(&rows, Some(true), values, tx).await?;
         let entries = rows.iter().zip(&roots).map(|(row, (_, deletion))| {
             row.entry(Action::Delete, Changed::deletion(Action::Delete, *deletion))
         });
@@ -373,7 +356,7 @@ impl<E: Record> Batch<E> {
             (E::DELETED_AT, Expr::val(Value::ChronoDateTimeUtc(None))),
             (E::DELETION_ID, Expr::val(Value::Uuid(None))),
         ];
-        let changed = write_all(&rows, false, values, tx).await?;
+        let changed = write_all(&rows, Some(false), values, tx).await?;
         let entries = rows.iter().zip(&roots).map(|(row, (_, deletion))| {
             row.entry(
                 Action::Restore,
@@ -474,10 +457,52 @@ fn each_value<E: Record>(set: &[(Uuid, Values<E>)]) -> Vec<(E::Column, Expr)> {
         .collect()
 }
 
-/// The one UPDATE of several locked records. Returns them as it left them, in the order of ids.
+/// Sets in each of the rows what `changes` sets for it, and leaves those in which nothing differs.
+async fn change_each<E: Record>(
+    rows: Vec<Locked<E>>,
+    mut skipped: Vec<E::Model>,
+    live: Option<bool>,
+    changes: impl Fn(&E::Model) -> E::ActiveModel,
+    tx: &mut Tx,
+) -> Result<Outcome<E>, BatchRefused<E>> {
+    let mut entries = Vec::new();
+    let mut differ = Vec::new();
+    let mut set = Vec::new();
+    for row in rows {
+        let values = values_set::<E>(&changes(&row.model));
+        let mut changed = Changed::default();
+        let mut differs = false;
+        for (column, value) in &values {
+            let before = row.model.get(*column);
+            if before != *value {
+                differs = true;
+                changed.note_column::<E>(*column, Some(&before), value);
+            }
+        }
+        if differs {
+            entries.push(row.entry(Action::Update, changed));
+            set.push((row.id(), values));
+            differ.push(row);
+        } else {
+            skipped.push(row.model);
+        }
+    }
+    // It may hold what must not be held while a statement runs.
+    drop(changes);
+    let mut changed = Vec::with_capacity(differ.len());
+    let columns = set.iter().map(|(_, values)| values.len()).max();
+    let chunk = dialect::case_chunk(columns.unwrap_or_default());
+    for (rows, set) in differ.chunks(chunk).zip(set.chunks(chunk)) {
+        changed.extend(write_all(rows, live, each_value::<E>(set), tx).await?);
+    }
+    tx.entries.extend(entries);
+    Ok(Outcome::new(changed, skipped))
+}
+
+/// The one UPDATE of several locked records: live ones, deleted ones, or either. Returns them as it left them, in the order of ids.
 async fn write_all<E: Record>(
     rows: &[Locked<E>],
-    live: bool,
+    live: Option<bool>,
     values: Vec<(E::Column, Expr)>,
     tx: &mut Tx,
 ) -> Result<Vec<E::Model>, Fault> {
@@ -494,11 +519,10 @@ async fn write_all<E: Record>(
         .value(E::UPDATED_AT, tx.now())
         .values(values)
         .and_where(dialect::is_any_of(conn.backend(), Expr::col(E::ID), &ids))
-        .and_where(if live {
-            deleted_at.is_null()
-        } else {
-            deleted_at.is_not_null()
-        });
+        .and_where_option(live.map(|live| match live {
+            true => deleted_at.is_null(),
+            false => deleted_at.is_not_null(),
+        }));
     let note = Note::new(table_name::<E>(), MadeFor::Locked);
     let mut written: Vec<E::Model> = if dialect::returns_rows(conn.backend()) {
         update.returning(Query::returning().columns(tx.whole::<E>().columns()));
