@@ -27,6 +27,19 @@ pub(crate) fn nothing() -> Expr {
     Expr::cust("1 = 0")
 }
 
+/// That a column holds one of `ids`. Lists of similar lengths make one statement: they are filled
+/// up to a power of two with their last.
+pub(crate) fn among(column: impl ColumnTrait, ids: &[Uuid]) -> Expr {
+    let full = ids.len().next_power_of_two();
+    let last = ids.last().copied();
+    column.is_in(
+        ids.iter()
+            .copied()
+            .chain(last.into_iter().cycle())
+            .take(full),
+    )
+}
+
 /// The row that a mutation names, locked.
 pub(crate) async fn lock<E: Record>(
     tx: &mut Tx,

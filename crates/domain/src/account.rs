@@ -214,7 +214,6 @@ pub async fn purge(
 }
 
 /// A user's live account in a currency, locked; `None` if they have none.
-#[allow(dead_code, reason = "orders are paid with it")]
 pub(crate) async fn own_account(
     tx: &mut Tx,
     owner: UserId,

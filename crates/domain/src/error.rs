@@ -1,6 +1,6 @@
 //! What can happen to a request, in the words of the business.
 
-use plimsoll_records::{BadPage, Fault, Record, Refused, Timing, Version};
+use plimsoll_records::{BadPage, BatchRefused, Fault, Record, Refused, Timing, Version};
 use uuid::Uuid;
 
 use crate::{AnyRecord, money::Money};
@@ -129,8 +129,7 @@ impl Error {
     pub fn of_item(self, list: &'static str, index: usize) -> Self {
         match self {
             // What is about the request as a whole stays so.
-            Self::Forbidden(_)
-            | Self::Unauthenticated(_)
+            Self::Unauthenticated(_)
             | Self::BadPage(_)
             | Self::Unavailable(_)
             | Self::OutcomeUnknown
@@ -140,6 +139,23 @@ impl Error {
                 index,
                 error: Box::new(error),
             },
+        }
+    }
+
+    /// Why a batch was refused whose records are the items of a list.
+    pub(crate) fn of_batch<E: Record>(list: &'static str, refused: BatchRefused<E>) -> Self
+    where
+        AnyRecord: From<E::Model>,
+    {
+        match refused {
+            BatchRefused::Item { index, reason, .. } => Self::from(*reason).of_item(list, index),
+            BatchRefused::Twice { index, .. } => {
+                Self::invalid("id", "It is named before.").of_item(list, index)
+            }
+            BatchRefused::TooMany(most) => {
+                Self::invalid(list, format!("There may be at most {most}."))
+            }
+            BatchRefused::Refused(refused) => refused.into(),
         }
     }
 

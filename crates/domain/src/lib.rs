@@ -31,7 +31,7 @@ pub use money::Money;
 pub use plimsoll_entity::id;
 pub use plimsoll_records::{
     BadPage, DEFAULT_PAGE, Deletion, Direction, Fault, MAX_PAGE, Options, Page, PageArguments,
-    Read, Retention, Scope, Statement, Timing, Tx, Version,
+    Read, Retention, Scope, Seen, Statement, Timing, Tx, Version,
 };
 pub use record::{AnyRecord, RecordKind};
 pub use store::{Settings, Store};

@@ -6,7 +6,7 @@ use plimsoll_entity::{
     id::{CategoryId, PostId, TagId, UserId},
     post, post_author, post_tag, tag, user,
 };
-use plimsoll_records::{Link, Order, PageRequest, Rows, Via};
+use plimsoll_records::{Link, Order, PageRequest, Rows, Seen, Via};
 use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::Set,
@@ -58,6 +58,16 @@ pub struct UpdatePost {
     pub content: Patch<String>,
     /// The category it is in.
     pub category: Patch<CategoryId>,
+}
+
+/// The most posts that are published at once.
+pub const MAX_PUBLISHED: usize = 200;
+
+/// Which posts are to be published.
+#[derive(Clone, Debug)]
+pub struct PublishPosts {
+    /// Each with the version that the viewer saw: 1 to [`MAX_PUBLISHED`].
+    pub items: Vec<Seen>,
 }
 
 /// What posts can be ordered by.
@@ -417,6 +427,66 @@ pub async fn set_published(
         changes.published_at = Set(Some(tx.now()));
     }
     Ok(locked.update(tx, seen, changes).await?)
+}
+
+/// Publishes several posts, all or none of them. Those that are published already stay as they
+/// are. Returns them in the order in which they were named.
+///
+/// # Errors
+///
+/// Of the first that is refused, [`Error::NotFound`], [`Error::Conflict`] or
+/// [`Error::Forbidden`]; [`Error::Invalid`] if one is named twice, or there are none or more than
+/// [`MAX_PUBLISHED`].
+pub async fn publish_many(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    PublishPosts { items }: PublishPosts,
+) -> Result<Vec<Post>> {
+    if items.is_empty() {
+        return Err(Error::invalid("items", "There must be at least one."));
+    }
+    if items.len() > MAX_PUBLISHED {
+        let message = format!("There may be at most {MAX_PUBLISHED}.");
+        return Err(Error::invalid("items", message));
+    }
+    let batch = visible(viewer, Scope::Live)
+        .lock_seen(&items, tx)
+        .await
+        .map_err(|refused| Error::of_batch("items", refused))?;
+    let co_written = match viewer.user_id() {
+        Some(me) if !viewer.is_moderator() => {
+            let ids: Vec<Uuid> = items.iter().map(|item| item.id).collect();
+            co_written(Rows::with_deleted(), me)
+                .by_ids(&ids, tx)
+                .await?
+        }
+        _ => HashMap::new(),
+    };
+    let places: HashMap<Uuid, usize> = items.iter().map(|item| item.id).zip(0..).collect();
+    let place_of = |post: &Post| places.get(&post.id.into()).copied().unwrap_or_default();
+    let mut locked: Vec<&Post> = batch.iter().map(|post| &**post).collect();
+    locked.sort_by_key(|post| place_of(post));
+    for post in locked {
+        let relation = Relation {
+            owner: viewer.user_id() == Some(post.author_id),
+            co_author: co_written.contains_key(&post.id.into()),
+        };
+        require(viewer, Subject::Post, Act::Change, relation)
+            .map_err(|error| error.of_item("items", place_of(post)))?;
+    }
+    let now = tx.now();
+    let outcome = batch.update_each(tx, |post| post::ActiveModel {
+        published: Set(true),
+        published_at: Set(post.published_at.or(Some(now))),
+        ..Default::default()
+    });
+    let outcome = outcome
+        .await
+        .map_err(|refused| Error::of_batch("items", refused))?;
+    let mut posts = outcome.changed;
+    posts.extend(outcome.skipped);
+    posts.sort_by_key(place_of);
+    Ok(posts)
 }
 
 /// Says which tags a post has, in order.

@@ -240,7 +240,6 @@ pub async fn transfer(tx: &mut Tx, viewer: &Viewer, command: TransferFunds) -> R
 }
 
 /// Pays for an order from an account. `path` names the argument that a lack of money is about.
-#[allow(dead_code, reason = "orders are paid with it")]
 pub(crate) async fn pay(
     tx: &mut Tx,
     from: Locked<account::Entity>,
@@ -257,7 +256,6 @@ pub(crate) async fn pay(
 }
 
 /// Puts the price of an order back into an account.
-#[allow(dead_code, reason = "orders are paid with it")]
 pub(crate) async fn refund(
     tx: &mut Tx,
     to: Locked<account::Entity>,

@@ -30,7 +30,9 @@ use futures::{
 use plimsoll_domain::{
     self as domain, AnyRecord, Page, PageArguments, RecordKind, Scope, Viewer,
     category::Category,
+    order::OrderItem,
     post::{Post, PostsOf},
+    product::{Product, inventory::Inventory},
     profile::Profile,
     tag::Tag,
     transfer::Transfer,
@@ -38,7 +40,7 @@ use plimsoll_domain::{
 };
 use uuid::Uuid;
 
-use crate::{account, category, post, profile, tag, user};
+use crate::{account, category, post, product, profile, tag, user};
 
 /// The loaders of one request.
 pub(crate) struct Batch {
@@ -145,6 +147,9 @@ found! {
     Tag => tag::Tag;
     Post => post::Post;
     Transfer => account::Transfer;
+    Product => product::Product;
+    Inventory => product::Inventory;
+    OrderItem => OrderItem;
     AnyRecord => AnyRecord;
     String => String;
     u64 => u64;
@@ -202,6 +207,12 @@ keys! {
     CoAuthorsOfPost(Uuid);
     /// The text of this post.
     ContentOfPost(Uuid);
+    /// The product with this id, deleted or not, as far as the viewer sees it.
+    ProductById(Uuid);
+    /// The live inventory of this product.
+    InventoryOfProduct(Uuid);
+    /// The lines of this order.
+    ItemsOfOrder(Uuid);
     /// A page of the posts of this author, category or tag.
     PostsPage(PostsOf, Scope, PageArguments, Uuid);
     /// How many posts this author, category or tag has.
@@ -273,6 +284,15 @@ loader!(CoAuthorsOfPost => Vec<user::User>, |read, _viewer, ids| {
 });
 loader!(ContentOfPost => String, |read, viewer, ids| {
     domain::post::contents(read, viewer, &ids)
+});
+loader!(ProductById => product::Product, |read, viewer, ids| {
+    domain::product::by_ids(read, viewer, Scope::WithDeleted, &ids)
+});
+loader!(InventoryOfProduct => product::Inventory, |read, _viewer, ids| {
+    domain::product::inventory::of_products(read, &ids)
+});
+loader!(ItemsOfOrder => Vec<OrderItem>, |read, _viewer, ids| {
+    domain::order::items_of(read, &ids)
 });
 loader!(PostsPage(of, scope, arguments) => Arc<Page<post::Post>>, |read, viewer, ids| {
     domain::post::pages_of(read, viewer, scope, of, &arguments, &ids)

@@ -114,6 +114,8 @@ pub(crate) enum Total {
     Deletions,
     Accounts(Scope),
     TransfersOf(Uuid),
+    Products(Scope),
+    Orders,
 }
 
 impl Total {
@@ -158,6 +160,18 @@ impl Total {
             Self::TransfersOf(account) => load(ctx, TransfersCount(account))
                 .await?
                 .unwrap_or_default(),
+            Self::Products(scope) => {
+                read(ctx, move |read, viewer| async move {
+                    domain::product::count(&read, &viewer, scope).await
+                })
+                .await?
+            }
+            Self::Orders => {
+                read(ctx, |read, viewer| async move {
+                    domain::order::count(&read, &viewer).await
+                })
+                .await?
+            }
             Self::PostsOf(of, parent, scope) => {
                 let key = PostsCount(of, scope, parent);
                 load(ctx, key).await?.unwrap_or_default()

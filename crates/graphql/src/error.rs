@@ -404,3 +404,28 @@ macro_rules! payload {
     )*};
 }
 pub(crate) use payload;
+
+/// Declares the payload of a mutation that answers with several records.
+macro_rules! list_payload {
+    ($($(#[doc = $doc:literal])+ $name:ident { $(#[doc = $field_doc:literal])+ $field:ident: [$ty:ty] })*) => {$(
+        $(#[doc = $doc])+
+        #[derive(async_graphql::SimpleObject)]
+        pub(crate) struct $name {
+            $(#[doc = $field_doc])+
+            $field: Option<Vec<$ty>>,
+            /// Why nothing was changed; empty when it was.
+            errors: Vec<crate::error::MutationError>,
+        }
+
+        impl $name {
+            fn new<T: Into<$ty>>(
+                result: plimsoll_domain::Result<Option<Vec<T>>>,
+            ) -> crate::error::Result<Option<Self>> {
+                let (records, errors) = crate::error::outcome(result)?;
+                let shown = |records: Vec<T>| records.into_iter().map(Into::into).collect();
+                Ok(Some(Self { $field: records.flatten().map(shown), errors }))
+            }
+        }
+    )*};
+}
+pub(crate) use list_payload;

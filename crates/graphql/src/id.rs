@@ -75,10 +75,21 @@ pub(crate) enum Named<T> {
 
 /// Reads the arguments of a read that takes an id or a slug.
 pub(crate) fn named<T: PublicId>(id: Option<ID>, slug: Option<String>) -> Result<Named<T>> {
-    match (id, slug) {
+    named_by(id, slug, "slug")
+}
+
+/// Reads the arguments of a read that takes an id, or what `argument` holds.
+pub(crate) fn named_by<T: PublicId>(
+    id: Option<ID>,
+    key: Option<String>,
+    argument: &str,
+) -> Result<Named<T>> {
+    match (id, key) {
         (Some(id), None) => Ok(Named::Id(decode(&id, "id")?)),
-        (None, Some(slug)) => Ok(Named::Slug(slug)),
-        _ => Err(ApiError::bad_input("Give either `id` or `slug`.")),
+        (None, Some(key)) => Ok(Named::Slug(key)),
+        _ => Err(ApiError::bad_input(format!(
+            "Give either `id` or `{argument}`."
+        ))),
     }
 }
 

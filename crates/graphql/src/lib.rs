@@ -47,6 +47,8 @@ pub struct Query(
     category::CategoryQuery,
     tag::TagQuery,
     post::PostQuery,
+    product::ProductQuery,
+    order::OrderQuery,
     deletion::DeletionQuery,
     account::AccountQuery,
 );
@@ -61,6 +63,8 @@ pub struct Mutation(
     tag::TagMutation,
     post::PostMutation,
     account::AccountMutation,
+    product::ProductMutation,
+    order::OrderMutation,
 );
 
 /// Plimsoll's schema, ready to execute requests.

@@ -3,9 +3,9 @@
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 use plimsoll_domain::{
-    self as domain, AnyRecord, PageArguments, RecordKind, Scope, Version,
+    self as domain, AnyRecord, PageArguments, RecordKind, Scope, Seen, Version,
     id::PostId,
-    post::{CreatePost, PostFilter, PostOrder, PostsOf, UpdatePost},
+    post::{CreatePost, PostFilter, PostOrder, PostsOf, PublishPosts, UpdatePost},
 };
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::{
     },
     category::Category,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
-    error::{Result, payload},
+    error::{Result, list_payload, payload},
     id::{Named, decode, decode_all, named},
     record::{heavy, load, patch, patch_as_is, read, record_fields, removal, write},
     scope,
@@ -256,6 +256,22 @@ pub(crate) struct PublishPostInput {
     expected_version: i32,
 }
 
+/// Which posts are to be published.
+#[derive(InputObject)]
+pub(crate) struct PublishPostsInput {
+    /// Each with the version that was seen: 1 to 200.
+    items: Vec<PublishPostsItem>,
+}
+
+/// One of the posts that are to be published.
+#[derive(InputObject)]
+pub(crate) struct PublishPostsItem {
+    /// Which post; each may be named once.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+}
+
 /// Which post is to become a draft again.
 #[derive(InputObject)]
 pub(crate) struct UnpublishPostInput {
@@ -317,6 +333,14 @@ payload! {
     SetPostCoAuthorsPayload {
         /// The changed post.
         post: Post
+    }
+}
+
+list_payload! {
+    /// The posts as they are now, or why nothing was changed.
+    PublishPostsPayload {
+        /// The published posts, in the order in which they were named.
+        posts: [Post]
     }
 }
 
@@ -386,6 +410,31 @@ impl PostEdit {
         PublishPostPayload::new(
             write(ctx, move |tx, viewer| {
                 Box::pin(domain::post::set_published(tx, viewer, id, seen, true))
+            })
+            .await,
+        )
+    }
+
+    /// Publishes several posts, all or none of them: one that is not as it was seen changes
+    /// nothing, and is named. Those that are published already stay as they are.
+    async fn publish_posts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which posts.")] input: PublishPostsInput,
+    ) -> Result<Option<PublishPostsPayload>> {
+        let items = input.items.iter().map(|item| {
+            let id: PostId = decode(&item.id, "input.items.id")?;
+            Ok(Seen {
+                id: id.into(),
+                version: Version(item.expected_version),
+            })
+        });
+        let command = PublishPosts {
+            items: items.collect::<Result<_>>()?,
+        };
+        PublishPostsPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::post::publish_many(tx, viewer, command))
             })
             .await,
         )

@@ -1,17 +1,303 @@
 //! Products and their stock.
 
-use plimsoll_domain as domain;
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
+use plimsoll_domain::{
+    self as domain, AnyRecord, RecordKind, Scope, Version,
+    id::ProductId,
+    product::{CreateProduct, ProductOrder, UpdateProduct},
+};
 
-use crate::record::record_fields;
+use crate::{
+    batch::{InventoryOfProduct, ProductById, RecordById},
+    connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
+    error::{Result, payload},
+    id::{Named, decode, named_by},
+    money::{Money, MoneyInput},
+    record::{load, patch, patch_as_is, read, record_fields, removal, write, write_keyed},
+};
 
 record_fields! {
     #[async_graphql::Object]
     /// What the shop sells.
-    Product(domain::product::Product) {}
+    Product(domain::product::Product) {
+        /// The stock-keeping unit: what it is found by. No other live product has it.
+        async fn sku(&self) -> &str {
+            &self.0.sku
+        }
+
+        /// What it is called.
+        async fn name(&self) -> &str {
+            &self.0.name
+        }
+
+        /// What one costs.
+        async fn price(&self) -> Money {
+            Money::new(self.0.price_amount, &self.0.currency)
+        }
+
+        /// How much of it there is; null while it is deleted.
+        async fn inventory(&self, ctx: &Context<'_>) -> Result<Option<Inventory>> {
+            let key = InventoryOfProduct(self.0.id.into());
+            load(ctx, key).await
+        }
+    }
 }
 
 record_fields! {
     #[async_graphql::Object]
-    /// How much of a product there is.
-    Inventory(domain::product::inventory::Inventory) {}
+    /// How much of a product there is. Each sale is a change of it, and none of the product.
+    Inventory(domain::product::inventory::Inventory) {
+        /// How many are on hand; never negative.
+        async fn quantity(&self) -> i32 {
+            self.0.quantity
+        }
+
+        /// The product; null if it is deleted and the viewer may not see that.
+        async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>> {
+            let key = ProductById(self.0.product_id.into());
+            load(ctx, key).await
+        }
+    }
+}
+
+connection!(
+    ProductConnection,
+    ProductEdge,
+    Product,
+    domain::product::Product,
+    "A page of products.",
+    "A product at a place in a list."
+);
+
+/// What products are ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(crate) enum ProductOrderField {
+    /// By name.
+    Name,
+    /// By stock-keeping unit.
+    Sku,
+    /// By when they were made.
+    CreatedAt,
+}
+
+/// How products are ordered.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub(crate) struct ProductOrderBy {
+    /// What they are ordered by.
+    field: ProductOrderField,
+    /// Which way.
+    direction: OrderDirection,
+}
+
+#[derive(Default)]
+pub(crate) struct ProductQuery;
+
+#[Object]
+impl ProductQuery {
+    /// The product with this id or this stock-keeping unit; null if there is none that the viewer
+    /// sees.
+    async fn product(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The product's id.")] id: Option<ID>,
+        #[graphql(desc = "The product's stock-keeping unit, in any case.")] sku: Option<String>,
+        #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
+        which: ScopeArgument,
+    ) -> Result<Option<Product>> {
+        let which = which.into();
+        match named_by::<ProductId>(id, sku, "sku")? {
+            Named::Id(id) => {
+                let key = RecordById(RecordKind::Product, which, id.into());
+                match load(ctx, key).await? {
+                    Some(AnyRecord::Product(found)) => Ok(Some(found.into())),
+                    _ => Ok(None),
+                }
+            }
+            Named::Slug(sku) => {
+                let found = read(ctx, move |read, viewer| async move {
+                    domain::product::by_sku(&read, &viewer, which, &sku).await
+                });
+                Ok(found.await?.map(Into::into))
+            }
+        }
+    }
+
+    /// All products, ordered by name unless told otherwise.
+    #[expect(clippy::too_many_arguments, reason = "a connection takes them all")]
+    #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
+    async fn products(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor.")] before: Option<String>,
+        #[graphql(default, name = "scope", desc = "Deleted products as well, or alone.")]
+        which: ScopeArgument,
+        #[graphql(desc = "The order; by name, ascending, unless given.")] order_by: Option<
+            ProductOrderBy,
+        >,
+    ) -> Result<ProductConnection> {
+        let which: Scope = which.into();
+        let order = match order_by {
+            None => (ProductOrder::Name, domain::Direction::Ascending),
+            Some(ProductOrderBy { field, direction }) => (
+                match field {
+                    ProductOrderField::Name => ProductOrder::Name,
+                    ProductOrderField::Sku => ProductOrder::Sku,
+                    ProductOrderField::CreatedAt => ProductOrder::CreatedAt,
+                },
+                direction.into(),
+            ),
+        };
+        let arguments = page_arguments(first, after, last, before);
+        let page = read(ctx, move |read, viewer| async move {
+            domain::product::page(&read, &viewer, which, order, &arguments).await
+        })
+        .await?;
+        Ok(ProductConnection::new(page, Total::Products(which)))
+    }
+}
+
+/// A new product, with its stock.
+#[derive(InputObject)]
+pub(crate) struct CreateProductInput {
+    /// The stock-keeping unit: what it is found by, 100 characters at most.
+    sku: String,
+    /// What it is called, 200 characters at most.
+    name: String,
+    /// What one costs.
+    price: MoneyInput,
+    /// How many there are: 0 to 1,000,000,000.
+    quantity: i32,
+}
+
+impl From<CreateProductInput> for CreateProduct {
+    fn from(input: CreateProductInput) -> Self {
+        Self {
+            sku: input.sku,
+            name: input.name,
+            price: input.price.into(),
+            quantity: input.quantity,
+        }
+    }
+}
+
+/// What is to change of a product. An absent field is left alone.
+#[derive(InputObject)]
+pub(crate) struct UpdateProductInput {
+    /// Which product.
+    id: ID,
+    /// The version that was seen: another one is a conflict.
+    expected_version: i32,
+    /// The stock-keeping unit: what it is found by, 100 characters at most.
+    sku: MaybeUndefined<String>,
+    /// What it is called, 200 characters at most.
+    name: MaybeUndefined<String>,
+    /// What one costs. Orders keep the price that they were made at.
+    price: MaybeUndefined<MoneyInput>,
+}
+
+/// What is added to the stock of a product, or taken from it.
+#[derive(InputObject)]
+pub(crate) struct AdjustStockInput {
+    /// Which product.
+    product_id: ID,
+    /// How many more there are; negative for fewer. Not 0.
+    by: i32,
+    /// What the client calls this request: the same one sent again, within 24 hours, is done once.
+    idempotency_key: String,
+}
+
+payload! {
+    /// The product that was made, or why there is none.
+    CreateProductPayload {
+        /// The new product.
+        product: Product
+    }
+    /// The product as it is now, or why nothing was changed.
+    UpdateProductPayload {
+        /// The changed product.
+        product: Product
+    }
+    /// The stock as it is now, or why nothing was changed.
+    AdjustStockPayload {
+        /// The changed stock.
+        inventory: Inventory
+    }
+}
+
+#[derive(async_graphql::MergedObject, Default)]
+pub(crate) struct ProductMutation(ProductEdit, ProductRemoval);
+
+#[derive(Default)]
+pub(crate) struct ProductEdit;
+
+#[Object]
+impl ProductEdit {
+    /// Makes a product, with its stock. For moderators and administrators.
+    async fn create_product(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new product.")] input: CreateProductInput,
+    ) -> Result<Option<CreateProductPayload>> {
+        let command = CreateProduct::from(input);
+        CreateProductPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::product::create(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Changes a product. For moderators and administrators.
+    async fn update_product(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What is to change.")] input: UpdateProductInput,
+    ) -> Result<Option<UpdateProductPayload>> {
+        let command = UpdateProduct {
+            id: decode(&input.id, "input.id")?,
+            seen: Version(input.expected_version),
+            sku: patch_as_is(input.sku),
+            name: patch_as_is(input.name),
+            price: patch(input.price, |price| Ok(price.into()))?,
+        };
+        UpdateProductPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::product::update(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Adds to the stock of a product, or takes from it, whatever it is at this moment. For
+    /// moderators and administrators.
+    async fn adjust_stock(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which product, and by how much.")] input: AdjustStockInput,
+    ) -> Result<Option<AdjustStockPayload>> {
+        let product: ProductId = decode(&input.product_id, "input.productId")?;
+        let by = input.by;
+        AdjustStockPayload::new(
+            write_keyed(ctx, Some(input.idempotency_key), move |tx, viewer| {
+                Box::pin(domain::product::inventory::adjust(tx, viewer, product, by))
+            })
+            .await,
+        )
+    }
+}
+
+removal! {
+    product: Product, product, ProductId,
+    delete_product(DeleteProductInput, DeleteProductPayload,
+        "Deletes a product, with its stock. Orders keep it. For moderators and administrators."),
+    restore_product(RestoreProductInput, RestoreProductPayload,
+        "Restores a deleted product, with its stock. For moderators and administrators."),
+    purge_product(PurgeProductInput, PurgeProductPayload,
+        "Removes a deleted product that was never ordered for good, after the retention time. For administrators."),
+    ProductRemoval, "product"
 }

@@ -2,11 +2,20 @@
 
 use std::collections::HashMap;
 
-use plimsoll_entity::inventory;
-use plimsoll_records::Rows;
+use plimsoll_entity::{id::ProductId, inventory};
+use plimsoll_records::{Adjustment, Refused, Rows};
+use sea_orm::ColumnTrait;
 use uuid::Uuid;
 
-use crate::{Read, Result, Scope, Viewer, access::scoped, policy::Subject};
+use crate::{
+    Error, Read, Result, Scope, Tx, Viewer,
+    access::scoped,
+    error::path,
+    policy::{Act, Relation, Subject, require},
+};
+
+/// The most of a product that there can be.
+pub const MAX_QUANTITY: i32 = 1_000_000_000;
 
 /// The stock of a product.
 pub type Inventory = inventory::Model;
@@ -27,4 +36,61 @@ pub async fn by_ids(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Inventory>> {
     Ok(visible(viewer, scope).by_ids(ids, read).await?)
+}
+
+/// The live inventory of each product.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn of_products(read: &Read, products: &[Uuid]) -> Result<HashMap<Uuid, Inventory>> {
+    Ok(Rows::<inventory::Entity>::live()
+        .by(inventory::Column::ProductId, products, read)
+        .await?)
+}
+
+/// Adds to the stock of a product, or takes from it, whatever it is at this moment.
+///
+/// # Errors
+///
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::InsufficientStock`] if there are not as
+/// many to take, or [`Error::Invalid`] if there would be more than [`MAX_QUANTITY`].
+pub async fn adjust(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    product: ProductId,
+    by: i32,
+) -> Result<Inventory> {
+    let absent = || Error::not_found_at("productId");
+    let stock = visible(viewer, Scope::Live)
+        .filter(inventory::Column::ProductId.eq(product))
+        .one(tx)
+        .await?
+        .ok_or_else(absent)?;
+    require(viewer, Subject::Inventory, Act::Change, Relation::NONE)?;
+    if by == 0 {
+        return Err(Error::invalid("by", "It must not be 0."));
+    }
+    let by = i64::from(by);
+    let quantity = inventory::Column::Quantity;
+    let room = match by < 0 {
+        true => quantity.gte(by.saturating_neg()),
+        false => quantity.lte(i64::from(MAX_QUANTITY).saturating_sub(by)),
+    };
+    let adjusted = Adjustment::<inventory::Entity>::of(stock.id)
+        .add(quantity, by)
+        .only_if(room)
+        .apply(tx)
+        .await;
+    adjusted.map_err(|refused| match refused {
+        // It went along with its product.
+        Refused::NotFound | Refused::Deleted(_) => absent(),
+        Refused::Unmet(current) if by < 0 => Error::InsufficientStock {
+            path: path("by"),
+            product: product.into(),
+            available: current.quantity,
+        },
+        Refused::Unmet(_) => Error::invalid("by", "There may be at most 1,000,000,000."),
+        other => other.into(),
+    })
 }
