@@ -8,7 +8,14 @@ use plimsoll_entity::{
 use rand::RngExt as _;
 use sea_orm::ActiveValue::Set;
 
-use crate::{Error, Request, Result, Role, Store, text::slug_of, user};
+use crate::{
+    Error, Money, Request, Result, Role, Store, Tx, Viewer,
+    account::{self, OpenAccount},
+    product::{self, CreateProduct},
+    text::slug_of,
+    transfer::{self, Deposit},
+    user,
+};
 
 /// The address that the demo's administrator logs in with.
 pub const ADMIN_EMAIL: &str = "admin@plimsoll.invalid";
@@ -16,7 +23,8 @@ pub const ADMIN_EMAIL: &str = "admin@plimsoll.invalid";
 /// How many characters a made-up password has: 20 of 54 are 115 bits.
 const PASSWORD_CHARACTERS: usize = 20;
 
-/// Makes the demo's users, categories, tags and posts, and an administrator. Returns the
+/// Makes the demo's users, categories, tags, posts and products, and an administrator with some
+/// money. Returns the
 /// administrator's password, which is kept nowhere.
 ///
 /// # Errors
@@ -29,7 +37,8 @@ pub async fn fill(store: &Store, request: &Request) -> Result<String> {
         .write(request, move |tx| {
             Box::pin(async move {
                 let admin = user::row(ADMIN_EMAIL.into(), "Admin".into(), Role::Admin, Some(hash));
-                tx.create::<plimsoll_entity::user::Entity>(admin).await?;
+                let admin = tx.create::<plimsoll_entity::user::Entity>(admin).await?;
+                open_shop(tx, admin.id).await?;
                 let people = PEOPLE
                     .iter()
                     .map(|(name, email, _)| {
@@ -112,6 +121,33 @@ pub async fn fill(store: &Store, request: &Request) -> Result<String> {
     Ok(password)
 }
 
+/// Puts products on the shelf, and money into an account of this user.
+async fn open_shop(tx: &mut Tx, user: UserId) -> Result<()> {
+    for (sku, name, amount, quantity) in PRODUCTS {
+        let product = CreateProduct {
+            sku: (*sku).into(),
+            name: (*name).into(),
+            price: Money {
+                amount: *amount,
+                currency: CURRENCY.into(),
+            },
+            quantity: *quantity,
+        };
+        product::create(tx, &Viewer::System, product).await?;
+    }
+    let account = OpenAccount {
+        owner: user,
+        currency: CURRENCY.into(),
+    };
+    let account = account::open(tx, &Viewer::System, account).await?;
+    let money = Deposit {
+        to: account.id,
+        amount: 50_000,
+    };
+    transfer::deposit(tx, &Viewer::System, money).await?;
+    Ok(())
+}
+
 /// A password that nobody guesses, of characters that nobody mistakes for others.
 pub fn random_password() -> String {
     const ALPHABET: &[u8] = b"abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -139,6 +175,16 @@ const PEOPLE: &[(&str, &str, &str)] = &[
 const CATEGORIES: &[&str] = &["Seamanship", "History", "Workshop"];
 
 const TAGS: &[&str] = &["load lines", "safety", "tides", "tools", "law", "stories"];
+
+const CURRENCY: &str = "EUR";
+
+/// Stock-keeping unit, name, price in cents, and how many there are.
+const PRODUCTS: &[(&str, &str, i64, i32)] = &[
+    ("CHART-12", "Chart of the inner harbour", 1_950, 40),
+    ("LEAD-7", "Sounding lead, seven pounds", 4_200, 6),
+    ("LANTERN-1", "Riding light, brass", 12_900, 3),
+    ("ROPE-TAR", "Tarred hemp, by the fathom", 240, 500),
+];
 
 struct DemoPost {
     title: &'static str,
