@@ -63,6 +63,7 @@ const UNGUARDED: &[(&str, usize)] = &[
     ("crates/domain/tests/behaviours/purging.rs", 1),
     ("crates/domain/tests/behaviours/reading.rs", 2),
     ("crates/domain/tests/behaviours/related.rs", 1),
+    ("crates/domain/tests/behaviours/retrying.rs", 1),
     ("crates/domain/tests/behaviours/schema.rs", 2),
     ("crates/domain/tests/behaviours/shelf.rs", 1),
     ("crates/domain/tests/behaviours/support.rs", 1),
