@@ -384,8 +384,8 @@ async fn write(
             })
             .await;
         match written {
-            // Somebody else took a name or a row meanwhile: what there is now is looked at anew.
-            Err(Error::AlreadyExists { .. } | Error::Unavailable(_)) if tries < TRIES => {}
+            // Somebody else took a name meanwhile: what there is now is looked at anew.
+            Err(Error::AlreadyExists { .. }) if tries < TRIES => {}
             other => break other?,
         }
     };
