@@ -44,6 +44,7 @@ fn no_arrow_is_added_between_the_crates() {
             vec!["plimsoll-domain", "plimsoll-migration", "plimsoll-records"],
         ),
         ("bench", vec![]),
+        ("proofs", vec![]),
         ("plimsoll-tests", vec![]),
     ];
     let expected: BTreeMap<String, BTreeSet<String>> = expected
