@@ -12,13 +12,14 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
 
 use crate::{
     client::{Client, Mutation, Token},
     database::Database,
     engine::Engine,
     look::Look,
+    people::{self, Person},
     proxy::{Proxy, Weather},
     server::{self, ADMIN, Server},
 };
@@ -32,6 +33,7 @@ pub(crate) struct Arena {
     pub(crate) database: AsyncMutex<Database>,
     url: String,
     logs: Vec<PathBuf>,
+    people: OnceCell<Vec<Person>>,
     seed: u64,
     began: Instant,
     /// What was sent and answered, and the faults, in the order in which they ended.
@@ -79,6 +81,7 @@ impl Arena {
             _proxy: proxy,
             url,
             database: AsyncMutex::new(database),
+            people: OnceCell::new(),
             seed,
             began: Instant::now(),
             history: Mutex::new(Vec::new()),
@@ -115,6 +118,12 @@ impl Arena {
     pub(crate) async fn log_in(self: &Arc<Self>) -> anyhow::Result<Token> {
         let mut client = Client::new(self, "login", 0);
         client.log_in(ADMIN.0, ADMIN.1).await
+    }
+
+    /// The people of this arena, made when they are first asked for.
+    pub(crate) async fn people(self: &Arc<Self>, admin: &Token) -> anyhow::Result<&[Person]> {
+        let people = self.people.get_or_try_init(|| people::make(self, admin));
+        Ok(people.await?)
     }
 
     pub(crate) fn remember(&self, event: Value) {

@@ -119,6 +119,8 @@ pub(crate) struct Mutation {
     /// What is asked for of its payload: `tag { id version }`.
     pub(crate) select: &'static str,
     pub(crate) input: Value,
+    /// What is asked for of its errors beyond what all have.
+    pub(crate) errors: &'static str,
     /// Whether its key stands in its input, or else in the header.
     pub(crate) key_in_input: bool,
 }
@@ -130,6 +132,7 @@ impl Mutation {
             field,
             select,
             input,
+            errors: "",
             key_in_input: false,
         }
     }
@@ -146,10 +149,11 @@ impl Mutation {
         let (first, rest) = self.field.split_at(1);
         format!(
             "mutation($input: {}{rest}Input!) {{ {}(input: $input) {{ {} errors {{ __typename \
-             message path ... on VersionConflict {{ currentVersion }} }} }} }}",
+             message path ... on VersionConflict {{ currentVersion }} {} }} }} }}",
             first.to_uppercase(),
             self.field,
             self.select,
+            self.errors,
         )
     }
 }
@@ -157,7 +161,6 @@ impl Mutation {
 /// An operation that a client sent until it had a definite answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
-    pub(crate) client: usize,
     pub(crate) field: &'static str,
     pub(crate) input: Value,
     pub(crate) key: String,
@@ -187,14 +190,6 @@ impl Sent {
     pub(crate) fn done(&self) -> Option<&Value> {
         match &self.outcome {
             Outcome::Done(record) => Some(record),
-            _ => None,
-        }
-    }
-
-    /// Whether it was refused.
-    pub(crate) fn refused(&self) -> Option<&str> {
-        match &self.outcome {
-            Outcome::Refused { kind, .. } => Some(kind),
             _ => None,
         }
     }
@@ -320,7 +315,6 @@ impl Client {
             self.pause(attempts).await;
         };
         Sent {
-            client: self.number,
             field: mutation.field,
             input: mutation.input,
             key,
@@ -549,7 +543,6 @@ pub(crate) mod samples {
     /// One that was sent once, and got no answer.
     pub(crate) fn sent(field: &'static str, input: Value) -> Sent {
         Sent {
-            client: 0,
             field,
             key: input.to_string(),
             input,

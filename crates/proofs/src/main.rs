@@ -6,15 +6,19 @@
 //! it started. See docs/proofs.md.
 
 mod arena;
+mod bank;
 mod client;
 mod database;
 mod engine;
 mod findings;
+mod ledger;
 mod look;
 mod lost_update;
+mod people;
 mod proxy;
 mod races;
 mod server;
+mod stock;
 mod storm;
 mod table;
 mod unique;
@@ -71,7 +75,13 @@ enum Proof {
 }
 
 /// Those that go on by themselves.
-const CALM: [Proof; 3] = [Proof::LostUpdate, Proof::Races, Proof::Unique];
+const CALM: [Proof; 5] = [
+    Proof::Bank,
+    Proof::Stock,
+    Proof::LostUpdate,
+    Proof::Races,
+    Proof::Unique,
+];
 
 /// How long a short proof goes on, without and with faults: all of them on one engine within a
 /// minute.
@@ -218,7 +228,9 @@ async fn prove(
         Proof::LostUpdate => lost_update::prove(arena, &part, plan).await,
         Proof::Races => races::prove(arena, &part, plan).await,
         Proof::Unique => unique::prove(arena, &part, plan).await,
-        Proof::Bank | Proof::Stock | Proof::Faults => bail!("{name} does not go on by itself"),
+        Proof::Bank => bank::prove(arena, &part, plan).await,
+        Proof::Stock => stock::prove(arena, &part, plan).await,
+        Proof::Faults => bail!("{name} does not go on by itself"),
     };
     let (mut proved, passed) = match proved {
         Ok(proved) => proved,

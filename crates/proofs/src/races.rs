@@ -257,6 +257,8 @@ async fn race(team: &mut [Client], admin: &Token, name: &str) -> anyhow::Result<
             _ => Became::Refused,
         };
         let id = sent.done().map(|record| record["id"].clone());
+        // One that was answered again is not shown when it is deleted meanwhile.
+        let id = id.filter(Value::is_string);
         race.members.push(match child {
             Some(child) => Member { id, ..child },
             // A place that nobody has.
