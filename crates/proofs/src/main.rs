@@ -221,7 +221,7 @@ async fn prove(
     } else {
         (proof.word().to_owned(), proof.word().to_owned())
     };
-    eprintln!("{}: {name}", arena.engine.name());
+    eprint!("{}: {name}", arena.engine.name());
     arena.forget();
     let plan = cli.plan(faults);
     let proved = match proof {
@@ -235,6 +235,7 @@ async fn prove(
     let (mut proved, passed) = match proved {
         Ok(proved) => proved,
         Err(error) => {
+            eprintln!();
             let history = arena.keep_history(&part)?;
             let again = cli.again(arena.engine, proof, faults, seed);
             return Err(error.context(format!(
@@ -248,6 +249,10 @@ async fn prove(
         proved.findings.wrong(note);
     }
     let report = Report::new(name, arena.engine, proved, passed);
+    eprintln!(
+        ", the slowest definite answer after {:.1} s",
+        report.slowest.as_secs_f64()
+    );
     if !report.findings.is_empty() {
         let history = arena.keep_history(&part)?;
         say(&report, &history);

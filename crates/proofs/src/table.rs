@@ -20,6 +20,8 @@ pub(crate) struct Report {
     faults: u64,
     retries: u64,
     length: Duration,
+    /// The longest that a client waited for a definite answer.
+    pub(crate) slowest: Duration,
     pub(crate) findings: Findings,
 }
 
@@ -56,6 +58,12 @@ impl Report {
                 .map(|one| u64::from(one.attempts.saturating_sub(1)))
                 .sum(),
             length: passed.length,
+            slowest: proved
+                .sent
+                .iter()
+                .map(|one| one.ended.saturating_sub(one.began))
+                .max()
+                .unwrap_or_default(),
             findings: proved.findings,
         }
     }
