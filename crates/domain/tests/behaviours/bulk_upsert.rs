@@ -393,12 +393,13 @@ on_every_engine! {
         let shelves = shelves(&world).await;
         shelves.add(&world, "live", 1).await;
         let (is_there, wait) = tokio::sync::oneshot::channel();
+        let is_there = Once::new(is_there);
         let database = shelves.database.clone();
         let writer = plimsoll_records::Writer::system(system(&world).now);
         let ahead = task(async move {
             let made: Outcome = database.write(writer, move |tx| Box::pin(async move {
                 let made = tx.create::<Entity>(new_shelf("m", 1)).await?;
-                is_there.send(()).expect("the other one waits");
+                is_there.take().send(()).expect("the other one waits");
                 // The other one finds nobody, tries to create, and waits for this to end.
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 Ok(vec![Upserted::Created(made)])
