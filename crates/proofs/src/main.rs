@@ -223,6 +223,7 @@ async fn prove(
     };
     eprint!("{}: {name}", arena.engine.name());
     arena.forget();
+    let answers_lost = arena.weather.answers_lost();
     let plan = cli.plan(faults);
     let proved = match proof {
         Proof::LostUpdate => lost_update::prove(arena, &part, plan).await,
@@ -250,8 +251,9 @@ async fn prove(
     }
     let report = Report::new(name, arena.engine, proved, passed);
     eprintln!(
-        ", the slowest definite answer after {:.1} s",
-        report.slowest.as_secs_f64()
+        ", the slowest definite answer after {:.1} s, {} commits without an answer",
+        report.slowest.as_secs_f64(),
+        arena.weather.answers_lost() - answers_lost
     );
     if !report.findings.is_empty() {
         let history = arena.keep_history(&part)?;

@@ -27,6 +27,8 @@ pub(crate) struct Weather {
     slow: AtomicBool,
     /// How many faults there were.
     faults: AtomicU64,
+    /// How many commits lost their answers.
+    answers_lost: AtomicU64,
     /// Each change cuts all connections.
     cuts: watch::Sender<u64>,
 }
@@ -43,6 +45,7 @@ impl Weather {
             stormy: AtomicBool::new(false),
             slow: AtomicBool::new(false),
             faults: AtomicU64::new(0),
+            answers_lost: AtomicU64::new(0),
             cuts: watch::Sender::new(0),
         }
     }
@@ -72,6 +75,11 @@ impl Weather {
     /// How many faults there were until now.
     pub(crate) fn faults(&self) -> u64 {
         self.faults.load(Ordering::SeqCst)
+    }
+
+    /// How many commits lost their answers until now.
+    pub(crate) fn answers_lost(&self) -> u64 {
+        self.answers_lost.load(Ordering::SeqCst)
     }
 }
 
@@ -175,6 +183,7 @@ async fn fate(weather: &Weather, random: &mut ChaCha8Rng, part: &[u8]) -> Fate {
     let fate = if random.random_ratio(1, CUT) {
         Fate::Cut
     } else if commits && random.random_ratio(1, COMMIT_CUT) {
+        weather.answers_lost.fetch_add(1, Ordering::SeqCst);
         Fate::AnswerLost
     } else {
         return Fate::Passes;
