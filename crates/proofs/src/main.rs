@@ -57,6 +57,9 @@ struct Cli {
     /// A few seconds for each proof, for CI
     #[arg(long, conflicts_with = "seconds")]
     short: bool,
+    /// Keep the history and the logs also when nothing is found
+    #[arg(long)]
+    keep: bool,
     /// The server's program; the one beside this program unless given
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
@@ -262,6 +265,8 @@ async fn prove(
             "  again    {}",
             cli.again(arena.engine, proof, faults, seed)
         );
+    } else if cli.keep {
+        eprintln!("  history  {}", arena.keep_history(&part)?.display());
     }
     Ok(report)
 }

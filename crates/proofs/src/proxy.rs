@@ -37,7 +37,7 @@ pub(crate) struct Weather {
 /// COMMIT of so many loses its answer.
 const DELAYED: u32 = 60;
 const CUT: u32 = 1_500;
-const COMMIT_CUT: u32 = 80;
+const COMMIT_CUT: u32 = 25;
 
 impl Weather {
     pub(crate) fn calm() -> Self {
