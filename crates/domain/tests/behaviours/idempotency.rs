@@ -19,6 +19,7 @@ use plimsoll_domain::{
 use plimsoll_entity::{idempotency_key, transfer as transfer_entity};
 use plimsoll_records::Rows;
 use plimsoll_testkit::{Engine, World, on_every_engine};
+use sea_orm::ConnectionTrait as _;
 
 use crate::support::*;
 
@@ -263,53 +264,57 @@ on_every_engine! {
         assert_eq!(open(world.as_user(grace), key).await.unwrap(), None);
     }
 
-    async fn a_commit_whose_answer_is_lost_is_found_again_by_its_key(world) {
-        if world.engine == Engine::Sqlite {
-            // It has no connection that could be cut.
+    async fn a_commit_whose_answer_is_lost_is_made_again_by_its_key(world) {
+        if world.engine != Engine::Postgres {
+            // They have nothing that makes a COMMIT wait until its connection is cut.
             return;
         }
         const A_WHILE: Duration = Duration::from_millis(600);
+        let database = world.store.database();
+        let by_hand = database.unguarded("a test makes a COMMIT slow");
+        for sql in [
+            "CREATE SEQUENCE commits",
+            "CREATE FUNCTION slow_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('commits') = 1 THEN PERFORM pg_sleep(1.2); END IF; RETURN NULL; END $$",
+        ] {
+            by_hand.execute_unprepared(sql).await.unwrap();
+        }
         let two = two(&world, 100).await;
-        let tries = Arc::new(AtomicU32::new(0));
+        let slow = "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON transfers \
+                    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow_once()";
+        by_hand.execute_unprepared(slow).await.unwrap();
         let request = world.as_user(&two.people.ada);
         let viewer = request.viewer;
         let (from, to, amount) = two.input(30);
-        let command = TransferFunds { from, to, amount };
+        let tries = Arc::new(AtomicU32::new(0));
+        let cut = async || {
+            tokio::time::sleep(A_WHILE).await;
+            crate::faults::cut_connections(world.engine, &world.database.url).await;
+        };
         let work = |key: Option<Key>| {
-            let (store, tries, command) = (world.store.clone(), tries.clone(), command.clone());
+            let (store, tries) = (world.store.clone(), tries.clone());
+            let command = TransferFunds { from, to, amount };
             async move {
                 let done = store.write_once(&request, key, move |tx| {
-                    Box::pin(async move {
-                        let done = transfer::transfer(tx, &viewer, command).await?;
-                        if tries.fetch_add(1, Ordering::SeqCst) == 0 {
-                            tokio::time::sleep(A_WHILE).await;
-                        }
-                        Ok(done)
-                    })
+                    tries.fetch_add(1, Ordering::SeqCst);
+                    Box::pin(async move { transfer::transfer(tx, &viewer, command).await })
                 });
                 done.await
             }
         };
-        let cut = async {
-            tokio::time::sleep(A_WHILE / 2).await;
-            crate::faults::cut_connections(world.engine, &world.database.url).await;
-        };
+        // Without a key nobody can tell.
+        let (lost, ()) = tokio::join!(work(None), cut());
+        assert_refused!(lost, Error::OutcomeUnknown);
+        assert_eq!(tries.swap(0, Ordering::SeqCst), 1);
+        assert_eq!(two.balances(&world).await, (100, 0));
+
+        by_hand.execute_unprepared("ALTER SEQUENCE commits RESTART").await.unwrap();
         let key = Key::new("key", b"transfer").unwrap();
-        let (done, ()) = tokio::join!(work(Some(key.clone())), cut);
+        let (done, ()) = tokio::join!(work(Some(key.clone())), cut());
         let done = done.unwrap().expect("it is there");
         assert_eq!(tries.load(Ordering::SeqCst), 2);
         assert_eq!((two.balances(&world).await, transfers(&world).await), ((70, 30), 2));
         let again = work(Some(key)).await.unwrap();
         assert_eq!(again.map(|transfer| transfer.id), Some(done.id));
-
-        // Without a key nobody can tell.
-        tries.store(0, Ordering::SeqCst);
-        let cut = async {
-            tokio::time::sleep(A_WHILE / 2).await;
-            crate::faults::cut_connections(world.engine, &world.database.url).await;
-        };
-        let (lost, ()) = tokio::join!(work(None), cut);
-        assert_refused!(lost, Error::OutcomeUnknown);
-        assert_eq!(tries.load(Ordering::SeqCst), 1);
     }
 }

@@ -171,8 +171,10 @@ on_every_engine! {
             }
         }
         // What refers to a record and is neither its child nor goes with it would keep it from
-        // being purged for ever. The gate's key refers to no record.
-        for key in keys.iter().filter(|key| key[0] != "wall_gate") {
+        // being purged for ever. The gate's key refers to no record, and what tells of sales and
+        // of money is to keep them.
+        let told = ["wall_gate", "order_items", "transfer_entries"];
+        for key in keys.iter().filter(|key| !told.contains(&key[0].as_str())) {
             let records = world.store.database().register().records();
             let is_child = records.iter().any(|info| {
                 info.table == key[0] && info.parents.iter().any(|p| p.column == key[1])
