@@ -28,6 +28,7 @@ on_every_engine! {
         sessions(&server).await;
         posts(&server, &admin).await;
         records_by_id(&server, &admin).await;
+        accounts(&server, &admin).await;
         deletions(&server, &admin).await;
 
         let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
@@ -590,6 +591,153 @@ async fn records_by_id(server: &Server, admin: &As) {
         .data(admin, "{ nodes(ids: []) { id } }", json!({}))
         .await;
     assert_eq!(none["nodes"], json!([]));
+}
+
+async fn accounts(server: &Server, admin: &As) {
+    let (_, dora) = server.log_in("dora", Role::User).await;
+    let (_, emil) = server.log_in("emil", Role::User).await;
+    let fields = "account { id version currency balance { amount currency } owner { name } \
+                  transfers { totalCount nodes { id } } createdAt updatedAt deletedAt purgeableAt }";
+    let euro = json!({ "currency": "EUR" });
+    let from = done(server, &dora, "openAccount", euro.clone(), fields).await;
+    assert_eq!(
+        (&from["version"], &from["currency"], &from["owner"]["name"]),
+        (&json!(0), &json!("EUR"), &json!("dora"))
+    );
+    assert_eq!(from["balance"], json!({ "amount": "0", "currency": "EUR" }));
+    assert_eq!(from["transfers"], json!({ "totalCount": 0, "nodes": [] }));
+    let twice = server
+        .mutate(&dora, "openAccount", euro.clone(), fields)
+        .await;
+    assert_eq!(refused(&twice), "AlreadyExists");
+    let me = server
+        .data(&emil, "{ viewer { user { id } } }", json!({}))
+        .await;
+    let his = json!({ "currency": "EUR", "ownerId": me["viewer"]["user"]["id"] });
+    let forbidden = server
+        .mutate(&dora, "openAccount", his.clone(), fields)
+        .await;
+    assert_eq!(refused(&forbidden), "Forbidden");
+    let to = done(server, admin, "openAccount", his, fields).await;
+    assert_eq!(to["owner"]["name"], "emil");
+
+    let fields = "transfer { id createdAt kind amount { amount currency } fromId toId \
+                  from { id } to { id balance { amount } } order { id } }";
+    let input = |amount: &str, key: &str| json!({ "to": from["id"], "amount": amount, "idempotencyKey": key });
+    let own = server
+        .mutate(&dora, "deposit", input("5", "d"), fields)
+        .await;
+    assert_eq!(refused(&own), "Forbidden");
+    let put = done(
+        server,
+        admin,
+        "deposit",
+        input("9007199254740993", "d"),
+        fields,
+    )
+    .await;
+    assert!(put["createdAt"].is_string());
+    assert_eq!(
+        (
+            &put["kind"],
+            &put["fromId"],
+            &put["from"],
+            &put["toId"],
+            &put["order"]
+        ),
+        (
+            &json!("DEPOSIT"),
+            &Value::Null,
+            &Value::Null,
+            &from["id"],
+            &Value::Null
+        )
+    );
+    let exact = json!({ "amount": "9007199254740993", "currency": "EUR" });
+    assert_eq!(put["amount"], exact, "more than a double holds");
+    assert_eq!(put["to"]["balance"]["amount"], "9007199254740993");
+
+    let input = |amount: &str| json!({ "from": from["id"], "to": to["id"], "amount": amount, "idempotencyKey": amount });
+    let moved = done(
+        server,
+        &dora,
+        "transferFunds",
+        input("9007199254740992"),
+        fields,
+    )
+    .await;
+    assert_eq!(
+        (
+            &moved["kind"],
+            &moved["fromId"],
+            &moved["from"]["id"],
+            &moved["toId"]
+        ),
+        (&json!("TRANSFER"), &from["id"], &from["id"], &to["id"])
+    );
+    assert_eq!(moved["to"], Value::Null, "it is somebody else's");
+    let poor = server
+        .mutate(
+            &dora,
+            "transferFunds",
+            input("2"),
+            "transfer { id } errors { ... on \
+        InsufficientFunds { accountId balance { amount currency } } }",
+        )
+        .await;
+    assert_eq!(refused(&poor), "InsufficientFunds");
+    let error = &poor["errors"][0];
+    assert_eq!(error["path"], json!(["input", "amount"]));
+    assert_eq!(
+        (&error["accountId"], &error["balance"]),
+        (&from["id"], &json!({ "amount": "1", "currency": "EUR" }))
+    );
+
+    let query = "query($id: ID!, $transfer: ID!) {
+        account(id: $id) { balance { amount } transfers(first: 1) { totalCount
+            nodes { id kind } edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage } } }
+        accounts { totalCount nodes { id } edges { cursor } pageInfo { hasNextPage } }
+        node(id: $transfer) { __typename id ... on Transfer { kind fromId } }
+        nodes(ids: [$transfer, $id, $transfer]) { __typename id ... on Record { version } } }";
+    let variables = json!({ "id": from["id"], "transfer": moved["id"] });
+    let data = server.data(&dora, query, variables.clone()).await;
+    assert_eq!(data["account"]["balance"]["amount"], "1");
+    let page = &data["account"]["transfers"];
+    assert_eq!(page["totalCount"], 2);
+    assert_eq!(
+        page["nodes"],
+        json!([{ "id": moved["id"], "kind": "TRANSFER" }])
+    );
+    assert_eq!(page["edges"][0]["node"]["id"], moved["id"]);
+    assert_eq!(
+        page["pageInfo"],
+        json!({ "hasNextPage": true, "hasPreviousPage": false })
+    );
+    assert_eq!(data["accounts"]["nodes"], json!([{ "id": from["id"] }]));
+    assert_eq!(data["accounts"]["totalCount"], 1);
+    let node = json!({ "__typename": "Transfer", "id": moved["id"], "kind": "TRANSFER",
+        "fromId": from["id"] });
+    assert_eq!(data["node"], node);
+    let node = json!({ "__typename": "Transfer", "id": moved["id"] });
+    let account = json!({ "__typename": "Account", "id": from["id"], "version": 2 });
+    assert_eq!(data["nodes"], json!([node, account, node]));
+    for who in [&emil, &NOBODY] {
+        let data = server.data(who, query, variables.clone()).await;
+        assert_eq!(data["account"], Value::Null);
+        assert_eq!(data["node"].is_null(), who.0.is_none());
+    }
+    let data = server.data(admin, query, variables).await;
+    assert_eq!(data["accounts"]["totalCount"], 2);
+
+    let full = json!({ "id": from["id"], "expectedVersion": 2 });
+    let full = server
+        .mutate(&dora, "deleteAccount", full, "account { id }")
+        .await;
+    assert_eq!(refused(&full), "ValidationFailed");
+    assert_eq!(full["errors"][0]["message"], "There is 0.01 EUR in it.");
+    let yen = json!({ "currency": "JPY" });
+    let yen = done(server, admin, "openAccount", yen, "account { id }").await;
+    remove(server, admin, "Account", "account", &yen["id"], 0).await;
 }
 
 async fn deletions(server: &Server, admin: &As) {

@@ -24,6 +24,7 @@ struct Stage {
     category: Value,
     tag: Value,
     post: Value,
+    account: Value,
 }
 
 async fn stage(server: &Server) -> Stage {
@@ -39,8 +40,13 @@ async fn stage(server: &Server) -> Stage {
     let made = server
         .mutate(&admin, "createProfile", input, "profile { id }")
         .await;
+    let input = json!({ "currency": "EUR" });
+    let opened = server
+        .mutate(&admin, "openAccount", input, "account { id }")
+        .await;
     Stage {
         user,
+        account: opened["account"]["id"].clone(),
         profile: made["profile"]["id"].clone(),
         category: server.id_of(&admin, "category", &category.slug).await,
         tag: server.id_of(&admin, "tag", &tag.slug).await,
@@ -57,10 +63,11 @@ async fn everything(server: &Server, stage: &Stage) -> Value {
         )
     };
     let query = format!(
-        "{{ {} {} {} {} deletions {{ totalCount }} }}",
+        "{{ {} {} {} {} {} deletions {{ totalCount }} }}",
         page("users", "name email profile { version bio metadata }"),
         page("categories", "name slug"),
         page("tags", "name slug"),
+        page("accounts", "balance { amount } transfers { totalCount }"),
         page(
             "posts",
             "title slug tags { id } coAuthors { id } category { id }"
@@ -123,7 +130,7 @@ on_every_engine! {
             assert_eq!(server.code(&stage.admin, query, json!({ "id": post })).await, "BAD_USER_INPUT", "{query}");
         }
         // Well formed and unknown: null, or NotFound.
-        for kind in ["user", "profile", "category", "tag", "post"] {
+        for kind in ["user", "profile", "category", "tag", "post", "account", "transfer"] {
             let id = json!({ "id": format!("{kind}_00000000000000000000000001") });
             assert_eq!(server.data(&stage.admin, node, id.clone()).await["node"], Value::Null);
         }
@@ -174,6 +181,7 @@ on_every_engine! {
                 format!("tags({arguments}) {{ nodes {{ id }} }}"),
                 format!("users({arguments}) {{ nodes {{ id }} }}"),
                 format!("deletions({arguments}) {{ nodes {{ id }} }}"),
+                format!("accounts({arguments}) {{ nodes {{ id }} }}"),
                 format!("users {{ nodes {{ posts({arguments}) {{ nodes {{ id }} }} }} }}"),
                 format!("category(slug: \"category\") {{ children({arguments}) {{ nodes {{ id }} }} }}"),
             ];
@@ -218,6 +226,7 @@ on_every_engine! {
             ("deleteProfile", &stage.profile, "profile", json!({})),
             ("updateUser", &stage.user, "user", json!({ "name": "no" })),
             ("deleteUser", &stage.user, "user", json!({})),
+            ("deleteAccount", &stage.account, "account", json!({})),
         ];
         for (name, id, field, input) in targets {
             for version in [-1, i32::MIN, 2, 1_000_000, i32::MAX] {
@@ -238,6 +247,54 @@ on_every_engine! {
                 let code = server.code(&stage.admin, &query, json!({ "input": input })).await;
                 assert!(["GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code.as_str()), "{name} {version} {code}");
             }
+        }
+        assert_eq!(everything(&server, &stage).await, before);
+    }
+
+    async fn amounts_that_cannot_be_move_nothing(server) {
+        let stage = stage(&server).await;
+        let put = json!({ "to": stage.account, "amount": "9", "idempotencyKey": "start" });
+        accepted(&server.mutate(&stage.admin, "deposit", put, "transfer { id }").await);
+        let (_, bob) = server.log_in("bob", Role::User).await;
+        let other = json!({ "currency": "EUR" });
+        let other = server.mutate(&bob, "openAccount", other, "account { id }").await;
+        let other = &other["account"]["id"];
+        let before = everything(&server, &stage).await;
+        let unknown = json!("account_00000000000000000000000001");
+        let most = i64::MAX.to_string();
+        for (from, to, amount, refusal, path) in [
+            (&stage.account, other, "0", "ValidationFailed", "amount"),
+            (&stage.account, other, "-1", "ValidationFailed", "amount"),
+            (&stage.account, other, "-9223372036854775808", "ValidationFailed", "amount"),
+            (&stage.account, other, "10", "InsufficientFunds", "amount"),
+            (&stage.account, other, most.as_str(), "InsufficientFunds", "amount"),
+            (&stage.account, &stage.account, "1", "ValidationFailed", "to"),
+            (&stage.account, &unknown, "1", "NotFound", "to"),
+            (&unknown, &stage.account, "1", "NotFound", "from"),
+        ] {
+            let input = json!({ "from": from, "to": to, "amount": amount, "idempotencyKey": "k" });
+            let payload = server.mutate(&stage.admin, "transferFunds", input, "transfer { id }").await;
+            assert_eq!(refused(&payload), refusal, "{amount} {payload:#}");
+            assert_eq!(payload["errors"][0]["path"], json!(["input", path]));
+        }
+        // Somebody else's account is not there.
+        let input = json!({ "from": stage.account, "to": other, "amount": "1", "idempotencyKey": "k" });
+        let payload = server.mutate(&bob, "transferFunds", input, "transfer { id }").await;
+        assert_eq!(refused(&payload), "NotFound");
+        for (amount, refusal) in [("0", "ValidationFailed"), ("-1", "ValidationFailed"), (&most, "ValidationFailed")] {
+            let input = json!({ "to": stage.account, "amount": amount, "idempotencyKey": "k" });
+            let payload = server.mutate(&stage.admin, "deposit", input, "transfer { id }").await;
+            assert_eq!(refused(&payload), refusal, "{amount}");
+            assert_eq!(payload["errors"][0]["path"], json!(["input", "amount"]));
+        }
+        let query = crate::client::mutation("deposit", "transfer { id }");
+        for amount in [
+            json!("9223372036854775808"), json!("-9223372036854775809"), json!(1), json!(1.5), json!("1.0"),
+            json!("1e3"), json!(""), json!(" 1"), json!("0x1"), json!("١"), json!(null), json!(["1"]), json!(true),
+        ] {
+            let input = json!({ "to": stage.account, "amount": amount, "idempotencyKey": "k" });
+            let code = server.code(&stage.admin, &query, json!({ "input": input })).await;
+            assert!(["GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code.as_str()), "{amount} {code}");
         }
         assert_eq!(everything(&server, &stage).await, before);
     }
@@ -269,6 +326,12 @@ on_every_engine! {
             ("updateCategory", "category { id }", change(&stage.category, json!({ "name": "x", "slug": "x" }))),
             ("createTag", "tag { id }", json!({ "name": "x", "slug": "x" })),
             ("updateTag", "tag { id }", change(&stage.tag, json!({ "name": "x", "slug": "x" }))),
+            ("openAccount", "account { id }", json!({ "currency": "USD" })),
+            ("deposit", "transfer { id }", json!({
+                "to": stage.account, "amount": "1", "idempotencyKey": "k" })),
+            ("transferFunds", "transfer { id }", json!({
+                "from": stage.account, "to": "account_00000000000000000000000001", "amount": "1",
+                "idempotencyKey": "k" })),
             ("createPost", "post { id }", json!({ "title": "x", "slug": "x", "content": "x" })),
             ("updatePost", "post { id }", published(json!({ "title": "x", "slug": "x", "content": "x" }))),
         ];
@@ -279,7 +342,7 @@ on_every_engine! {
                     Value::Object(_) => vec![
                         json!({ "k": "a\u{0}b" }), json!({ "a\u{0}b": 1 }), json!({ "k": [{ "l": "\u{0}" }] }),
                     ],
-                    Value::String(text) if !matches!(field.as_str(), "id" | "userId") => {
+                    Value::String(text) if !matches!(field.as_str(), "id" | "userId" | "from" | "to" | "amount") => {
                         let (head, tail) = text.split_at(1);
                         vec![json!(format!("{head}\u{0}{tail}")), json!(format!("{text}\u{0}")), json!(format!("\u{0}{text}"))]
                     }

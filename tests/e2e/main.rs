@@ -7,6 +7,7 @@ mod client;
 mod counted;
 mod engines;
 mod faults;
+mod keys;
 mod leaving;
 mod limits;
 mod permissions;

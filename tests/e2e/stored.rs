@@ -23,7 +23,8 @@ use std::{
 
 use chrono::{DateTime, Duration, Utc};
 use plimsoll_domain::{
-    Error, Result, Role, Tx, Version, Viewer, post as posts, tag as tags, user as users,
+    Error, Result, Role, Tx, Version, Viewer, account as accounts, id::UserId, post as posts,
+    tag as tags, transfer as transfers, user as users,
 };
 use plimsoll_entity::{category, post, post_author, post_tag, profile, tag, user};
 use plimsoll_records::Writer;
@@ -147,6 +148,8 @@ pub(crate) struct Planted {
     pub(crate) server: Server,
     pub(crate) admin: As,
     rows: Rows,
+    /// An account of each user, with two deposits; the last one is the administrator's.
+    accounts: Vec<Uuid>,
 }
 
 /// What there is: 200 users, each with a profile; 200 categories below one; 200 tags; 201 posts,
@@ -314,6 +317,15 @@ pub(crate) async fn planted(engine: Engine) -> Option<Planted> {
             Ok(())
         });
     }
+    let owners: Vec<UserId> = rows.users.iter().map(|id| (*id).into()).collect();
+    let own = admin.id;
+    let accounts = plant!(world, planter("accounts"), |tx| {
+        let mut opened = Vec::new();
+        for owner in owners.into_iter().chain([own]) {
+            opened.push(open_account(tx, owner).await?);
+        }
+        Ok(opened)
+    });
     let login = json!({ "email": "admin@rows.invalid", "password": PASSWORD });
     let login = server.mutate(&NOBODY, "login", login, "token").await;
     let token = login["token"].as_str().expect("the administrator logs in");
@@ -321,7 +333,25 @@ pub(crate) async fn planted(engine: Engine) -> Option<Planted> {
         admin: As(Some(token.to_owned())),
         server,
         rows,
+        accounts,
     })
+}
+
+/// An account with two deposits in it.
+async fn open_account(tx: &mut Tx, owner: UserId) -> Result<Uuid> {
+    let command = accounts::OpenAccount {
+        owner,
+        currency: "EUR".into(),
+    };
+    let account = accounts::open(tx, &Viewer::System, command).await?;
+    for amount in [700, 300] {
+        let command = transfers::Deposit {
+            to: account.id,
+            amount,
+        };
+        transfers::deposit(tx, &Viewer::System, command).await?;
+    }
+    Ok(account.id.into())
 }
 
 impl Planted {
@@ -345,6 +375,8 @@ impl Planted {
     /// - `$mixed`: the ids of as many records, 40 at the most, of each of five types;
     /// - `$tags`, `$users`: the ids of as many tags and users, but no more than a post may have;
     /// - `$email`: an address that nobody has;
+    /// - `$own`, `$to`: the administrator's account, and somebody else's;
+    /// - `$key`: a key that no other request has;
     /// - `$newest`, `$cursor`: the id of the newest post, and its cursor;
     /// - `$post`, `$author`: a post, and the author of as many posts, at version 0, that no other
     ///   operation changes;
@@ -378,6 +410,9 @@ impl Planted {
                     let page = self.server.data(&NOBODY, first, json!({})).await;
                     page["posts"]["pageInfo"]["endCursor"].clone()
                 }
+                "own" => public("account", self.accounts[ROWS]),
+                "to" => public("account", self.accounts[0]),
+                "key" => json!(operation.slug(n)),
                 "newest" => public("post", rows.posts[ROWS]),
                 "post" | "deletedPost" => {
                     let post = self.own_post(operation, n, name == "deletedPost").await;

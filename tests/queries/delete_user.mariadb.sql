@@ -71,6 +71,12 @@ UPDATE `posts` SET
   `lock_version` = `lock_version` + ?, `updated_at` = ?, `deleted_at` = ?, `deletion_id` = ?
 WHERE `id` IN (?, ?);
 
+SELECT `id`, `owner_id` AS `of`
+FROM `accounts`
+WHERE `owner_id` IN (?) AND `deleted_at` IS NULL
+ORDER BY `id` ASC
+LIMIT ?;
+
 INSERT INTO
   `deletions` (
     `id`, `created_at`, `updated_at`, `actor_id`, `root_type`, `root_id`, `row_count`,

@@ -64,6 +64,12 @@ UPDATE "posts" SET
   "lock_version" = "lock_version" + $1, "updated_at" = $2, "deleted_at" = $3, "deletion_id" = $4
 WHERE "id" = ANY($5);
 
+SELECT "id", "owner_id" AS "of"
+FROM "accounts"
+WHERE "owner_id" = ANY($1) AND "deleted_at" IS NULL
+ORDER BY "id" ASC
+LIMIT $2;
+
 INSERT INTO
   "deletions" (
     "id", "created_at", "updated_at", "actor_id", "root_type", "root_id", "row_count",

@@ -75,6 +75,17 @@ WHERE
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );
 
+SELECT "id", "owner_id" AS "of"
+FROM "accounts"
+WHERE
+  "owner_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+  AND "deleted_at" IS NULL
+ORDER BY "id" ASC
+LIMIT ?;
+
 INSERT INTO
   "deletions" (
     "id", "created_at", "updated_at", "actor_id", "root_type", "root_id", "row_count",
