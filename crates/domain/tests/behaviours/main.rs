@@ -28,6 +28,7 @@ mod restoring;
 mod retrying;
 mod schema;
 mod sessions;
+mod shop;
 mod unique;
 mod upsert;
 mod versions;

@@ -5,7 +5,7 @@ use futures::TryStreamExt as _;
 use plimsoll_domain::{
     Direction, RecordKind, Scope, Viewer, category, deletion,
     post::{self, Post, PostFilter, PostsOf},
-    profile, tag,
+    profile, record, tag,
     user::{self, User},
 };
 use plimsoll_entity::{post as posts, post_tag, tag as tags, user as users};
@@ -474,7 +474,7 @@ on_every_engine! {
             (RecordKind::Profile, profile.uuid()),
             (RecordKind::User, people.grace.uuid()),
         ] {
-            let found = |scope| plimsoll_domain::record::by_ids(&read, &all, scope, kind, std::slice::from_ref(&id));
+            let found = |scope| record::by_ids(&read, &all, scope, kind, std::slice::from_ref(&id));
             assert!(found(Scope::Live).await.unwrap().is_empty(), "{kind:?}");
             assert_eq!(found(Scope::WithDeleted).await.unwrap().len(), 1, "{kind:?}");
             assert_eq!(found(Scope::OnlyDeleted).await.unwrap().len(), 1, "{kind:?}");

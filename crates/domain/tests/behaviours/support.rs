@@ -13,6 +13,7 @@ use plimsoll_domain::{
     deletion,
     id::{AccountId, CategoryId, TagId, UserId},
     post::{self, CreatePost, Post, UpdatePost},
+    product::{self, CreateProduct, Product, UpdateProduct},
     profile::{self, CreateProfile, Profile, UpdateProfile},
     tag::{self, CreateTag, Tag, UpdateTag},
     transfer::{self, Deposit, Transfer, TransferFunds},
@@ -193,6 +194,13 @@ life! {
         name: Patch::Set(name),
         slug: Patch::Keep,
     };
+    "product" product Product: |id, seen, name| UpdateProduct {
+        id,
+        seen,
+        sku: Patch::Keep,
+        name: Patch::Set(name),
+        price: Patch::Keep,
+    };
     "post" post Post: |id, seen, name| UpdatePost { title: Patch::Set(name), ..post_patch(id, seen) };
 }
 
@@ -330,6 +338,22 @@ pub(crate) async fn create_tag(store: &Store, request: Request, name: &str) -> R
         slug: None,
     };
     act!(store, request, |tx, viewer| tag::create(
+        tx, viewer, command
+    ))
+}
+
+/// A product at 2.50 EUR, 50 of it, whose stock-keeping unit is its name.
+pub(crate) async fn create_product(store: &Store, request: Request, name: &str) -> Result<Product> {
+    let command = CreateProduct {
+        sku: name.into(),
+        name: name.into(),
+        price: plimsoll_domain::Money {
+            amount: 250,
+            currency: "EUR".into(),
+        },
+        quantity: 50,
+    };
+    act!(store, request, |tx, viewer| product::create(
         tx, viewer, command
     ))
 }
