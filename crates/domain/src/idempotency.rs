@@ -48,12 +48,21 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] unless the key has 1 to [`MAX_KEY`] visible ASCII characters.
+    /// [`Error::Invalid`] unless the key has 1 to [`MAX_KEY`] printable ASCII characters, as the text of
+    /// the header may have (RFC 8941, section 3.3.3), and no blank at either end.
     pub fn new(key: &str, request: &[u8]) -> Result<Self> {
-        if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        let printable = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+        if key.is_empty()
+            || key.len() > MAX_KEY
+            // Some engines take a text for the same with blanks behind it.
+            || key.trim() != key
+            || !key.bytes().all(printable)
+        {
             return Err(Error::invalid(
                 "idempotencyKey",
-                format!("It must have 1 to {MAX_KEY} visible ASCII characters."),
+                format!(
+                    "It must have 1 to {MAX_KEY} printable ASCII characters, no blank first or last."
+                ),
             ));
         }
         Ok(Self {
