@@ -33,7 +33,6 @@ const MONEY: i64 = 2_000;
 struct Bank<'a> {
     people: &'a [Person],
     accounts: Vec<Value>,
-    currency: &'static str,
 }
 
 /// Runs the proof.
@@ -47,11 +46,7 @@ pub(crate) async fn prove(
     // A currency for each time, so that each has its own accounts.
     let currency = if plan.faults { "USD" } else { "EUR" };
     let accounts = open_accounts(arena, part, &admin, people, currency, |_| MONEY).await?;
-    let bank = Bank {
-        people,
-        accounts,
-        currency,
-    };
+    let bank = Bank { people, accounts };
 
     let course = plan.begin(arena, part);
     let clients = (0..CLIENTS).map(|n| spend(Client::new(arena, part, n), &bank, &course));
@@ -93,9 +88,9 @@ async fn spend(mut client: Client, bank: &Bank<'_>, course: &Course) -> Vec<Sent
         let input = json!({
             "from": bank.accounts[from],
             "to": bank.accounts[to],
-            "amount": { "amount": amount.to_string(), "currency": bank.currency },
+            "amount": amount.to_string(),
         });
-        let select = "transfer { id fromId toId amount { amount currency } }";
+        let select = "transfer { id fromId toId amount { amount } }";
         let transfer = Mutation::keyed("transferFunds", select, input);
         sent.push(client.send(&bank.people[from].token, transfer).await);
     }
@@ -163,7 +158,7 @@ fn check(sent: &[Sent], ledger: &Ledger) -> anyhow::Result<Findings> {
         let mark = (
             uuid_of(&one.input["from"])?,
             uuid_of(&one.input["to"])?,
-            number(&one.input["amount"]["amount"])?,
+            number(&one.input["amount"])?,
         );
         let ids = there.remove(&mark).unwrap_or_default();
         match (&one.outcome, ids.as_slice()) {
@@ -173,7 +168,7 @@ fn check(sent: &[Sent], ledger: &Ledger) -> anyhow::Result<Findings> {
                 let same = uuid_of(&transfer["id"])? == *id
                     && transfer["fromId"] == one.input["from"]
                     && transfer["toId"] == one.input["to"]
-                    && transfer["amount"] == one.input["amount"];
+                    && transfer["amount"]["amount"] == one.input["amount"];
                 if !same {
                     findings.wrong(format!("{} was answered with {transfer}", one.named()));
                 }
@@ -223,7 +218,7 @@ mod tests {
     }
 
     fn send(amount: i64) -> Sent {
-        let amount = json!({ "amount": amount.to_string(), "currency": "EUR" });
+        let amount = amount.to_string();
         let (from, to) = (public("account", 1), public("account", 2));
         sent(
             "transferFunds",
@@ -236,7 +231,7 @@ mod tests {
             "id": public("transfer", id),
             "fromId": sent.input["from"],
             "toId": sent.input["to"],
-            "amount": sent.input["amount"],
+            "amount": { "amount": sent.input["amount"] },
         });
         done(sent, record)
     }

@@ -63,8 +63,7 @@ pub(crate) async fn open_accounts(
         let input = json!({ "currency": currency, "ownerId": people[number].id });
         let account = Mutation::new("openAccount", "account { id }", input);
         let account = must(&mut client, admin, account).await?["id"].clone();
-        let amount = json!({ "amount": money(number).to_string(), "currency": currency });
-        let input = json!({ "to": account, "amount": amount });
+        let input = json!({ "to": account, "amount": money(number).to_string() });
         let deposit = Mutation::keyed("deposit", "transfer { id }", input);
         must(&mut client, admin, deposit).await?;
         Ok(account)
