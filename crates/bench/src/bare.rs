@@ -3,7 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     process::Stdio,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
 };
 
 use anyhow::{Context as _, ensure};
@@ -16,6 +16,8 @@ use crate::{
     floor::Floor,
     load::{CONNECTIONS, Tally, Timing, drive},
     process::Watched,
+    same,
+    shop::Errands,
     statements::{Recordings, Replay},
     workload::{Walk, Workload},
 };
@@ -34,7 +36,8 @@ pub(crate) struct Job {
     pub(crate) timing: Timing,
     /// How many posts lie before the deep page.
     pub(crate) depth: usize,
-    /// The statements to run; the hand-written ones unless given.
+    /// The statements to run; the hand-written ones unless given. Those of transfers and orders
+    /// are written down, see [`same`].
     pub(crate) recordings: Option<Recordings>,
 }
 
@@ -56,19 +59,30 @@ impl Job {
     }
 
     async fn tally(self) -> anyhow::Result<Tally> {
-        let posts = fixture::posts(self.engine, &self.url).await?;
-        let walk = |nth| Walk::of_client(&posts, nth, CONNECTIONS);
         let watched = Watched {
             asking: std::process::id(),
             postmaster: self.postmaster,
         };
+        let retries = Arc::new(AtomicU64::new(0));
+        if self.workload.is_of_the_shop() {
+            let shop = fixture::shop();
+            let place = same::Place::open(self.engine, &self.url, retries.clone()).await?;
+            let mut clients = Vec::new();
+            for nth in 0..CONNECTIONS {
+                let errands = Errands::of_client(&shop, self.workload, nth, CONNECTIONS);
+                clients.push(place.client(errands).await?);
+            }
+            return drive(clients, self.timing, watched, &retries).await;
+        }
+        let posts = fixture::posts(self.engine, &self.url).await?;
+        let walk = |nth| Walk::of_client(&posts, nth, CONNECTIONS);
         if let Some(recordings) = &self.recordings {
             let mut clients = Vec::new();
             for nth in 0..CONNECTIONS {
                 let walk = walk(nth);
                 clients.push(Replay::open(&self.url, self.workload, recordings, walk).await?);
             }
-            return drive(clients, self.timing, watched).await;
+            return drive(clients, self.timing, watched, &retries).await;
         }
         let place = Floor::place(self.engine, &self.url, self.depth).await?;
         let writing = Arc::new(Mutex::new(()));
@@ -84,7 +98,7 @@ impl Job {
             );
             clients.push(opened.await?);
         }
-        drive(clients, self.timing, watched).await
+        drive(clients, self.timing, watched, &retries).await
     }
 }
 

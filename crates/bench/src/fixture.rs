@@ -10,7 +10,12 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
-use crate::{engine::Engine, throwaway, workload::Post};
+use crate::{
+    engine::Engine,
+    shop::{Product, Shop, Wallet},
+    throwaway,
+    workload::Post,
+};
 
 /// How many rows one INSERT carries.
 const CHUNK: usize = 500;
@@ -20,6 +25,19 @@ const DELETED: usize = 50;
 
 /// When the first row was made: 2024-01-01, in seconds since 1970.
 const BEGINNING: i64 = 1_704_067_200;
+
+/// How many users have an account, in euros.
+const ACCOUNTS: usize = 50;
+
+/// How many products the shop has.
+const PRODUCTS: usize = 200;
+
+/// What is in each account to begin with, in cents.
+const BALANCE: i64 = 1_000_000_000_000;
+
+/// How many pieces of the first product there are to begin with. The next one has more: an UPDATE
+/// of two products has two values.
+const STOCK: usize = 1_000_000;
 
 /// Two years, in seconds: the posts are spread over them.
 const SPAN: usize = 2 * 365 * 24 * 60 * 60;
@@ -100,6 +118,11 @@ const CATEGORY: u8 = 2;
 const TAG: u8 = 3;
 const POST: u8 = 4;
 const DELETION: u8 = 5;
+const ACCOUNT: u8 = 6;
+const PRODUCT: u8 = 7;
+const INVENTORY: u8 = 8;
+const TRANSFER: u8 = 9;
+const ENTRY: u8 = 10;
 
 /// The nth user, category or tag. They were made before the first post, one a second.
 fn earlier(table: u8, n: usize) -> (Uuid, DateTime<Utc>) {
@@ -121,20 +144,53 @@ fn record(id: Uuid, made: DateTime<Utc>, version: i32, deletion: Option<Uuid>) -
     ]
 }
 
-/// Fills a migrated, empty database.
+/// The users with an account: the first ones that are not deleted.
+fn owners() -> impl Iterator<Item = usize> {
+    (0..).filter(|n| !is_deleted(*n)).take(ACCOUNTS)
+}
+
+fn email(user: usize) -> String {
+    format!("person-{user}@bench.invalid")
+}
+
+fn price(product: usize) -> i64 {
+    i64::try_from(100 + scattered(product) % 10_000).unwrap_or(100)
+}
+
+/// The accounts and the products.
+pub(crate) fn shop() -> Shop {
+    let wallet = |n| Wallet {
+        owner: earlier(USER, n).0,
+        email: email(n),
+        account: earlier(ACCOUNT, n).0,
+    };
+    let product = |n| Product {
+        id: earlier(PRODUCT, n).0,
+        price: price(n),
+    };
+    Shop {
+        wallets: owners().map(wallet).collect(),
+        products: (0..PRODUCTS).map(product).collect(),
+    }
+}
+
+/// Fills a migrated database, in which nobody is but the administrator. Who has an account has
+/// the administrator's password.
 pub(crate) async fn fill(engine: Engine, url: &str, amounts: Amounts) -> anyhow::Result<()> {
+    let password_hash = password_hash(engine, url).await?;
     let mut sink = Sink::open(engine, url).await?;
     let mut deletions = Vec::new();
 
     sink.table(
         "users",
-        &format!("{RECORD}, email, email_key, name, name_key, role, is_active"),
+        &format!("{RECORD}, email, email_key, name, name_key, role, is_active, password_hash"),
     );
     for n in 0..amounts.users {
         let (id, made) = earlier(USER, n);
         let deletion = is_deleted(n).then(|| Deletion::of("user", id, made, &mut deletions));
         let mut row = record(id, made, 0, deletion);
-        let email = format!("person-{n}@bench.invalid");
+        let email = email(n);
+        let logs_in = owners().any(|owner| owner == n);
         // Scattered: people are not called in the order in which they came.
         let name = format!("Person {:05} of {n}", scattered(n) % 100_000);
         row.extend([
@@ -144,6 +200,11 @@ pub(crate) async fn fill(engine: Engine, url: &str, amounts: Amounts) -> anyhow:
             Text(name.to_lowercase()),
             Text("USER".into()),
             True,
+            if logs_in {
+                Text(password_hash.clone())
+            } else {
+                Null
+            },
         ]);
         sink.row(&row).await?;
     }
@@ -220,7 +281,102 @@ pub(crate) async fn fill(engine: Engine, url: &str, amounts: Amounts) -> anyhow:
         ];
         sink.row(&row).await?;
     }
+    fill_shop(&mut sink).await?;
     sink.close().await
+}
+
+async fn fill_shop(sink: &mut Sink) -> anyhow::Result<()> {
+    let euros = || Text("EUR".into());
+    sink.table(
+        "accounts",
+        &format!("{RECORD}, owner_id, currency, balance"),
+    );
+    for n in owners() {
+        let (id, made) = earlier(ACCOUNT, n);
+        let mut row = record(id, made, 0, None);
+        row.extend([Cell::Uuid(earlier(USER, n).0), euros(), Integer(BALANCE)]);
+        sink.row(&row).await?;
+    }
+    // A balance is the sum of its account's entries.
+    sink.table(
+        "transfers",
+        "id, created_at, kind, to_account_id, amount, currency",
+    );
+    for n in owners() {
+        let (id, made) = earlier(TRANSFER, n);
+        let to = Cell::Uuid(earlier(ACCOUNT, n).0);
+        let kind = Text("DEPOSIT".into());
+        let row = [
+            Cell::Uuid(id),
+            Time(made),
+            kind,
+            to,
+            Integer(BALANCE),
+            euros(),
+        ];
+        sink.row(&row).await?;
+    }
+    sink.table(
+        "transfer_entries",
+        "id, created_at, transfer_id, account_id, amount, balance",
+    );
+    for n in owners() {
+        let (id, made) = earlier(ENTRY, n);
+        let row = [
+            Cell::Uuid(id),
+            Time(made),
+            Cell::Uuid(earlier(TRANSFER, n).0),
+            Cell::Uuid(earlier(ACCOUNT, n).0),
+            Integer(BALANCE),
+            Integer(BALANCE),
+        ];
+        sink.row(&row).await?;
+    }
+    sink.table(
+        "products",
+        &format!("{RECORD}, sku, sku_key, name, name_key, price_amount, currency"),
+    );
+    for n in 0..PRODUCTS {
+        let (id, made) = earlier(PRODUCT, n);
+        let mut row = record(id, made, 0, None);
+        row.extend([
+            Text(format!("SKU-{n}")),
+            Text(format!("sku-{n}")),
+            Text(format!("Product {n}")),
+            Text(format!("product {n}")),
+            Integer(price(n)),
+            euros(),
+        ]);
+        sink.row(&row).await?;
+    }
+    sink.table("inventories", &format!("{RECORD}, product_id, quantity"));
+    for n in 0..PRODUCTS {
+        let (id, made) = earlier(INVENTORY, n);
+        let mut row = record(id, made, 0, None);
+        let quantity = i64::try_from(STOCK + n * 1_000)?;
+        row.extend([Cell::Uuid(earlier(PRODUCT, n).0), Integer(quantity)]);
+        sink.row(&row).await?;
+    }
+    Ok(())
+}
+
+/// The hash of the administrator's password.
+async fn password_hash(engine: Engine, url: &str) -> anyhow::Result<String> {
+    let query = "SELECT password_hash FROM users WHERE role = 'ADMIN'";
+    Ok(match engine {
+        Engine::Postgres => {
+            let mut connection = throwaway::connect(url).await?;
+            let hash = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
+            connection.close().await?;
+            hash
+        }
+        Engine::Sqlite => {
+            let mut connection = SqliteConnection::connect(url).await?;
+            let hash = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
+            connection.close().await?;
+            hash
+        }
+    })
 }
 
 /// The live posts as they are now, the newest first, without the specimen.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use chrono::{DateTime, Utc};
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _, SqliteConnection,
@@ -338,6 +338,7 @@ impl Client for Floor {
             }
             Workload::First => page(self.rows(self.statements.first, &[], 1).await?)?,
             Workload::Write => self.write().await?,
+            Workload::Transfer | Workload::Order => bail!("nothing is written by hand for it"),
         }
         self.asked += 1;
         Ok(())

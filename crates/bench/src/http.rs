@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use crate::{
     load::{CONNECTIONS, Client},
     server,
+    shop::Errands,
     statements::SPECIMEN_TITLE,
     workload::{self, Post, Walk, Workload},
 };
@@ -79,9 +80,9 @@ impl Connection {
         Ok(serde_json::from_slice(&answer)?)
     }
 
-    /// The credentials of the administrator.
-    pub(crate) async fn log_in(&mut self) -> anyhow::Result<HeaderValue> {
-        let answer = self.ask_json(&server::login()).await?;
+    /// The credentials of who has this address.
+    pub(crate) async fn log_in(&mut self, email: &str) -> anyhow::Result<HeaderValue> {
+        let answer = self.ask_json(&server::login(email)).await?;
         let token = answer["data"]["login"]["token"].as_str();
         let token = token.with_context(|| format!("no login: {answer}"))?;
         Ok(format!("Bearer {token}").parse()?)
@@ -188,6 +189,49 @@ impl HttpClient {
             }
             _ => self.connection.ask(self.fixed.clone(), None).await,
         }
+    }
+}
+
+/// A client that moves money or orders, as the owners of its accounts.
+pub(crate) struct ShopClient {
+    workload: Workload,
+    connection: Connection,
+    /// One for each wallet.
+    tokens: Vec<HeaderValue>,
+    errands: Errands,
+}
+
+impl ShopClient {
+    pub(crate) async fn open(
+        workload: Workload,
+        address: SocketAddr,
+        tokens: &[HeaderValue],
+        errands: Errands,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            workload,
+            connection: Connection::open(address).await?,
+            tokens: tokens.to_vec(),
+            errands,
+        })
+    }
+}
+
+impl Client for ShopClient {
+    async fn request(&mut self) -> anyhow::Result<()> {
+        let errand = self.errands.next()?;
+        let body = self.errands.body(&errand).to_string();
+        let token = self.tokens.get(errand.payer);
+        let answer = self.connection.ask(body.into(), token).await?;
+        // Each is read: what was refused is no success.
+        let checked = self.workload.check(&serde_json::from_slice(&answer)?);
+        checked.with_context(|| {
+            format!(
+                "{}: {:.500}",
+                self.workload,
+                String::from_utf8_lossy(&answer)
+            )
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -44,6 +44,8 @@ pub(crate) struct Tally {
     /// database apart.
     pub(crate) asking: f64,
     pub(crate) database: f64,
+    /// How often a write was tried again, for each request that was answered.
+    pub(crate) retries: f64,
 }
 
 impl Tally {
@@ -59,11 +61,13 @@ struct Window {
     over: AtomicBool,
 }
 
-/// Lets the clients ask, and measures what `watched` use meanwhile.
+/// Lets the clients ask, and measures what `watched` use meanwhile. `retries` is counted by
+/// whoever tries again.
 pub(crate) async fn drive<C: Client>(
     clients: Vec<C>,
     timing: Timing,
     watched: Watched,
+    retries: &AtomicU64,
 ) -> anyhow::Result<Tally> {
     let window = Arc::new(Window::default());
     let mut running = JoinSet::new();
@@ -73,9 +77,11 @@ pub(crate) async fn drive<C: Client>(
     all_run_for(timing.warm_up, &mut running).await?;
 
     let (begun, before) = (Instant::now(), watched.cpu()?);
+    let tried_before = retries.load(Ordering::Relaxed);
     window.measuring.store(true, Ordering::Relaxed);
     all_run_for(timing.measured, &mut running).await?;
     window.measuring.store(false, Ordering::Relaxed);
+    let tried = retries.load(Ordering::Relaxed).saturating_sub(tried_before);
     let (seconds, after) = (begun.elapsed().as_secs_f64(), watched.cpu()?);
     window.over.store(true, Ordering::Relaxed);
 
@@ -95,6 +101,7 @@ pub(crate) async fn drive<C: Client>(
         p99: milliseconds(0.99),
         asking: used.asking.as_secs_f64() * 1000.0 / requests,
         database: used.database.as_secs_f64() * 1000.0 / requests,
+        retries: tried as f64 / requests,
     })
 }
 

@@ -1,6 +1,10 @@
 //! What requests cost on a release server, beside the same statements through sqlx alone and
 //! beside the best hand-written ones.
 //!
+//! Transfers and orders are measured by how many there are in a second, beside the same statements
+//! through sqlx alone, on each engine: those are written down in `sql/`, and compared with what
+//! the server runs.
+//!
 //! `cargo run --release -p bench` starts a PostgreSQL server of its own and makes a SQLite file,
 //! fills both, and prints one table. Times are of this machine at this moment: compare what
 //! stands in one table, not two tables.
@@ -12,7 +16,9 @@ mod floor;
 mod http;
 mod load;
 mod process;
+mod same;
 mod server;
+mod shop;
 mod statements;
 mod table;
 mod throwaway;
@@ -28,10 +34,11 @@ use crate::{
     bare::Job,
     engine::Engine,
     fixture::Amounts,
-    http::{HttpClient, Known},
+    http::{HttpClient, Known, ShopClient},
     load::{CONNECTIONS, Client as _, Timing},
     process::Watched,
     server::Server,
+    shop::Errands,
     statements::{Recorder, Recording, Recordings},
     table::Measured,
     throwaway::Postgres,
@@ -153,8 +160,8 @@ async fn measure(
         amounts.posts
     );
     server::migrate(program, &url)?;
-    fixture::fill(engine, &url, amounts).await?;
     server::make_admin(program, &url)?;
+    fixture::fill(engine, &url, amounts).await?;
 
     let server = Server::start(program, engine, &url)?;
     if cli.keep {
@@ -170,7 +177,7 @@ async fn measure(
     let mut connection = http::Connection::open(server.address).await?;
     let known = Known {
         address: server.address,
-        token: connection.log_in().await?,
+        token: connection.log_in(server::ADMIN_EMAIL).await?,
         cursor: connection.walk_to(amounts.deep()).await?,
     };
     let timing = Timing {
@@ -181,6 +188,11 @@ async fn measure(
         asking: server.id(),
         postmaster: postgres.as_ref().map(Postgres::postmaster),
     };
+    let shop = fixture::shop();
+    let mut tokens = Vec::with_capacity(shop.wallets.len());
+    for wallet in &shop.wallets {
+        tokens.push(connection.log_in(&wallet.email).await?);
+    }
     let mut written = Written {
         specimen: fixture::specimen(engine, &url).await?,
         recording: None,
@@ -190,13 +202,6 @@ async fn measure(
             continue;
         }
         let workload = *workload;
-        let posts = fixture::posts(engine, &url).await?;
-        eprintln!("{}: {workload}, over HTTP", engine.name());
-        let clients = http::clients(workload, &known, &posts).await?;
-        process::forget_peak_memory(server.id())?;
-        let tally = load::drive(clients, timing, watched).await?;
-        let memory = process::peak_memory(server.id())?;
-
         let job = |recordings| Job {
             engine,
             url: url.clone(),
@@ -206,6 +211,46 @@ async fn measure(
             depth: amounts.deep(),
             recordings,
         };
+        if workload.is_of_the_shop() {
+            let errands = |nth| Errands::of_client(&shop, workload, nth, CONNECTIONS);
+            if let Some(postgres) = &postgres {
+                let opened = ShopClient::open(workload, server.address, &tokens, errands(0));
+                let mut client = opened.await?;
+                let mut recorder = Recorder::start(postgres).await?;
+                // The first opens what stays open.
+                client.request().await?;
+                let recording = recorder.record(client.request()).await?;
+                recorder.stop().await?;
+                same::compare(workload, &recording)?;
+            }
+            eprintln!("{}: {workload}, over HTTP", engine.name());
+            let mut clients = Vec::with_capacity(CONNECTIONS);
+            for nth in 0..CONNECTIONS {
+                let opened = ShopClient::open(workload, server.address, &tokens, errands(nth));
+                clients.push(opened.await?);
+            }
+            process::forget_peak_memory(server.id())?;
+            let tally = load::drive(clients, timing, watched, &server.retries).await?;
+            let memory = process::peak_memory(server.id())?;
+            eprintln!("{}: {workload}, the same statements", engine.name());
+            rows.push(Measured {
+                engine,
+                workload,
+                server: tally,
+                memory,
+                statements: Some(same::statements_a_request(workload)),
+                same: Some(job(None).run().await?),
+                floor: None,
+            });
+            continue;
+        }
+        let posts = fixture::posts(engine, &url).await?;
+        eprintln!("{}: {workload}, over HTTP", engine.name());
+        let clients = http::clients(workload, &known, &posts).await?;
+        process::forget_peak_memory(server.id())?;
+        let tally = load::drive(clients, timing, watched, &server.retries).await?;
+        let memory = process::peak_memory(server.id())?;
+
         let (mut statements, mut same) = (None, None);
         if let Some(postgres) = &postgres {
             eprintln!("{}: {workload}, the same statements", engine.name());
@@ -222,7 +267,7 @@ async fn measure(
             memory,
             statements,
             same,
-            floor,
+            floor: Some(floor),
         });
     }
     Ok(())

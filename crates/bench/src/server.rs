@@ -5,7 +5,11 @@ use std::{
     net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::{Context as _, ensure};
@@ -16,13 +20,19 @@ use crate::engine::Engine;
 /// reads on as many threads as there are connections: there it is the server's own default.
 const MAX_CONNECTIONS: usize = 2 * crate::load::CONNECTIONS;
 
-/// Who writes: their address, their password, and a name that comes after those of the users with
+/// Who writes posts: their address, their password, and a name that comes after those of the users with
 /// posts.
 const ADMIN: (&str, &str, &str) = (
     "admin@bench.invalid",
     "a password for the bench",
     "The administrator",
 );
+
+/// What the server is to log: what it does by itself, and each further try of a write.
+const LOG: &str = "warn,plimsoll_server=info,plimsoll_records::retry=debug";
+
+/// What is in the line about such a try.
+const TRIED_AGAIN: &str = "a write is tried again";
 
 /// A running server. Dropped, it ends.
 #[derive(Debug)]
@@ -31,6 +41,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// Kept open: the server writes to it.
     output: BufReader<ChildStdout>,
+    /// How often a write was tried again.
+    pub(crate) retries: Arc<AtomicU64>,
 }
 
 /// Builds the server where cargo runs this program, and says where it is: beside this program.
@@ -60,7 +72,7 @@ pub(crate) fn migrate(program: &Path, url: &str) -> anyhow::Result<()> {
     run(command, "")
 }
 
-/// Makes the administrator whose token the writes carry.
+/// Makes the administrator whose token the writes of posts carry.
 pub(crate) fn make_admin(program: &Path, url: &str) -> anyhow::Result<()> {
     let mut command = Command::new(program);
     command.args(["user", "create", "--role", "admin", "--password-stdin"]);
@@ -68,11 +80,14 @@ pub(crate) fn make_admin(program: &Path, url: &str) -> anyhow::Result<()> {
     run(command, ADMIN.1)
 }
 
-/// The mutation that logs the administrator in.
-pub(crate) fn login() -> serde_json::Value {
+/// The administrator's address.
+pub(crate) const ADMIN_EMAIL: &str = ADMIN.0;
+
+/// The mutation that logs in who has this address: all have one password.
+pub(crate) fn login(email: &str) -> serde_json::Value {
     serde_json::json!({
         "query": "mutation($input: LoginInput!) { login(input: $input) { token } }",
-        "variables": { "input": { "email": ADMIN.0, "password": ADMIN.1 } },
+        "variables": { "input": { "email": email, "password": ADMIN.1 } },
     })
 }
 
@@ -100,12 +115,20 @@ impl Server {
         let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("PLIMSOLL_LOG", LOG)
             // The terminal's signals are for this program, which then ends the server.
             .process_group(0)
             .spawn()?;
         let stdout = process.stdout.take().context("it has an output")?;
+        let stderr = process.stderr.take().context("it has a log")?;
+        let retries = Arc::new(AtomicU64::new(0));
+        let counted = retries.clone();
+        // It ends with the log.
+        std::thread::spawn(move || count_retries(stderr, &counted));
         let mut server = Self {
             process,
+            retries,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             output: BufReader::new(stdout),
         };
@@ -119,6 +142,17 @@ impl Server {
     /// The server's process.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+}
+
+/// Counts the lines about retries, and passes on the others.
+fn count_retries(log: ChildStderr, retries: &AtomicU64) {
+    for line in BufReader::new(log).lines().map_while(Result::ok) {
+        if line.contains(TRIED_AGAIN) {
+            retries.fetch_add(1, Ordering::Relaxed);
+        } else {
+            eprintln!("{line}");
+        }
     }
 }
 

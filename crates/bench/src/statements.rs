@@ -53,6 +53,11 @@ impl Recording {
         let prepared = self.statements.iter().filter(|one| one.prepared);
         prepared.count()
     }
+
+    /// Their texts, BEGIN and COMMIT among them.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.statements.iter().map(|one| one.sql.as_str())
+    }
 }
 
 /// PostgreSQL's log, while statements are written to it.

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::{engine::Engine, load::Tally, workload::Workload};
+use crate::{
+    engine::Engine,
+    load::Tally,
+    workload::{THROUGHPUT, Workload},
+};
 
 /// The most memory that the server may use, in megabytes: an aim of the project.
 const MEMORY: f64 = 100.0;
@@ -20,14 +24,16 @@ pub(crate) struct Measured {
     pub(crate) statements: Option<f64>,
     /// The same statements through sqlx alone, where they were recorded.
     pub(crate) same: Option<Tally>,
-    /// The best hand-written statements through sqlx.
-    pub(crate) floor: Tally,
+    /// The best hand-written statements through sqlx, where there are any.
+    pub(crate) floor: Option<Tally>,
 }
 
-const HEADINGS: [&str; 14] = [
+const HEADINGS: [&str; 16] = [
     "engine",
     "workload",
     "requests/s",
+    "of same statements/s",
+    "retries / same",
     "p50 ms",
     "p99 ms",
     "server CPU ms",
@@ -93,6 +99,15 @@ fn cells(row: &Measured, rows: &[Measured]) -> Vec<String> {
         row.engine.name().to_owned(),
         name,
         format!("{:.0}", server.requests_a_second),
+        row.same
+            .as_ref()
+            .map_or_else(none, |same| throughput(row, same)),
+        row.same
+            .as_ref()
+            .filter(|_| row.workload.is_of_the_shop())
+            .map_or_else(none, |same| {
+                format!("{:.4} / {:.4}", server.retries, same.retries)
+            }),
         format!("{:.1}", server.p50),
         format!("{:.1}", server.p99),
         format!("{:.2}", server.asking),
@@ -109,17 +124,30 @@ fn cells(row: &Measured, rows: &[Measured]) -> Vec<String> {
             format!("{memory:.0} above")
         },
         row.same.as_ref().map_or_else(none, parts),
-        parts(&row.floor),
+        row.floor.as_ref().map_or_else(none, parts),
         row.same
             .as_ref()
             .map_or_else(none, |same| against(same, None)),
-        against(&row.floor, aim.map(|aim| aim.whole)),
+        row.floor
+            .as_ref()
+            .map_or_else(none, |floor| against(floor, aim.map(|aim| aim.whole))),
         if apart {
             judged(server.asking / server.database, aim.map(|aim| aim.server))
         } else {
             "-".to_owned()
         },
     ]
+}
+
+/// How many requests there are in a second, against the same statements alone.
+fn throughput(row: &Measured, same: &Tally) -> String {
+    let ratio = row.server.requests_a_second / same.requests_a_second;
+    let count = same.requests_a_second;
+    if !row.workload.is_of_the_shop() {
+        return format!("{ratio:.2} of {count:.0}");
+    }
+    let said = if ratio >= THROUGHPUT { "ok" } else { "below" };
+    format!("{ratio:.2} of {count:.0} (>= {THROUGHPUT} {said})")
 }
 
 /// A ratio, with its aim beside it.

@@ -26,6 +26,10 @@ pub(crate) enum Workload {
     Write,
     /// Nine feeds to one write.
     Mixed,
+    /// Money from one of 50 accounts to another.
+    Transfer,
+    /// An order of two of 200 products, paid for at once.
+    Order,
 }
 
 /// What a workload may cost: the aims of the project, as ratios within one run.
@@ -36,6 +40,10 @@ pub(crate) struct Aim {
     /// Processor time of the server, against the database's.
     pub(crate) server: f64,
 }
+
+/// How many transfers and orders a second the server is to make, against the same statements
+/// through sqlx alone.
+pub(crate) const THROUGHPUT: f64 = 0.5;
 
 /// Each tenth request of [`Workload::Mixed`] is a write.
 pub(crate) const MIXED: usize = 10;
@@ -50,6 +58,11 @@ impl Workload {
         }
     }
 
+    /// Whether it is about the accounts and products: then its aim is [`THROUGHPUT`].
+    pub(crate) fn is_of_the_shop(self) -> bool {
+        matches!(self, Self::Transfer | Self::Order)
+    }
+
     /// The aim, for those that have one.
     pub(crate) fn aim(self) -> Option<Aim> {
         let (whole, server) = match self {
@@ -57,7 +70,7 @@ impl Workload {
             Self::Feed => (1.6, 0.5),
             Self::Nested => (1.7, 0.7),
             Self::Deep => (2.0, 1.0),
-            Self::First => return None,
+            Self::First | Self::Transfer | Self::Order => return None,
             Self::Write => (3.0, 1.0),
             Self::Mixed => (1.8, 0.6),
         };
@@ -92,6 +105,16 @@ impl Workload {
             Self::Write => {
                 "mutation Write($input: UpdatePostInput!) { updatePost(input: $input) {
                     post { id version title } errors { message }
+                } }"
+            }
+            Self::Transfer => {
+                "mutation Transfer($input: TransferFundsInput!) { transferFunds(input: $input) {
+                    transfer { id } errors { message }
+                } }"
+            }
+            Self::Order => {
+                "mutation Order($input: PlaceOrderInput!) { placeOrder(input: $input) {
+                    order { id status } errors { message }
                 } }"
             }
         }
@@ -133,6 +156,14 @@ impl Workload {
                 ensure!(payload["post"]["version"].is_number(), "no post");
                 ensure!(payload["errors"] == json!([]), "it was refused");
             }
+            Self::Transfer => {
+                let payload = &data["transferFunds"];
+                ensure!(payload["transfer"]["id"].is_string(), "no transfer");
+            }
+            Self::Order => {
+                let payload = &data["placeOrder"];
+                ensure!(payload["order"]["status"] == "PAID", "no order");
+            }
         }
         Ok(())
     }
@@ -154,13 +185,13 @@ pub(crate) struct Post {
 
 /// The body of a point request.
 pub(crate) fn point(post: &Post) -> Value {
-    body(Workload::Point, json!({ "id": public_id(post) }))
+    body(Workload::Point, json!({ "id": public_id("post", post.id) }))
 }
 
 /// The body of a write.
 pub(crate) fn write(post: &Post, title: &str) -> Value {
     let input = json!({
-        "id": public_id(post),
+        "id": public_id("post", post.id),
         "expectedVersion": post.version,
         "title": title,
     });
@@ -177,12 +208,12 @@ pub(crate) fn body(workload: Workload, variables: Value) -> Value {
     json!({ "query": workload.document(), "variables": variables })
 }
 
-/// The post's id as clients of the API know it.
-fn public_id(post: &Post) -> String {
-    match DynamicType::new("post") {
-        Ok(kind) => TypeSafeId::from_type_and_uuid(kind, post.id).to_string(),
+/// The id of a record of this type as clients of the API know it.
+pub(crate) fn public_id(of: &str, id: Uuid) -> String {
+    match DynamicType::new(of) {
+        Ok(kind) => TypeSafeId::from_type_and_uuid(kind, id).to_string(),
         // The prefix is lower-case letters, which no error can come of.
-        Err(_) => post.id.to_string(),
+        Err(_) => id.to_string(),
     }
 }
 

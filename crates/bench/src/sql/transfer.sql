@@ -1,0 +1,44 @@
+SELECT "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
+    "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
+    "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
+    "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
+    "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at" FROM "users" WHERE
+    "users"."is_active" = $1 AND "users"."id" IN (SELECT "login_sessions"."user_id" AS "r" FROM
+    "login_sessions" WHERE "login_sessions"."token_hash" = $2 AND "login_sessions"."revoked_at" IS
+    NULL AND "login_sessions"."expires_at" > $3) AND "users"."deleted_at" IS NULL LIMIT $4;
+
+BEGIN ISOLATION LEVEL READ COMMITTED;
+
+SELECT "users"."id" FROM "users" WHERE "users"."id" = $1 AND "users"."is_active" = $2 AND
+    "users"."role" = $3 AND "users"."deleted_at" IS NULL LIMIT $4;
+
+INSERT INTO "idempotency_keys" ("id", "actor_id", "idempotency_key", "request_hash",
+    "record_type", "results", "expires_at", "created_at", "updated_at") VALUES ($1, $2, $3, $4,
+    $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING;
+
+SELECT "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id", "accounts"."currency" AS
+    "currency", "accounts"."balance" AS "balance", "accounts"."lock_version" AS "lock_version",
+    "accounts"."deleted_at" AS "deleted_at", "accounts"."deletion_id" AS "deletion_id",
+    "accounts"."created_at" AS "created_at", "accounts"."updated_at" AS "updated_at" FROM
+    "accounts" WHERE "accounts"."id" IN ($1, $2) AND "accounts"."deleted_at" IS NULL ORDER BY
+    "accounts"."id" ASC LIMIT $3 FOR NO KEY UPDATE;
+
+UPDATE "accounts" SET "lock_version" = "lock_version" + $1, "updated_at" = $2, "balance" = (CASE
+    WHEN ("id" = $3) THEN $4 WHEN ("id" = $5) THEN $6 ELSE "balance" END) WHERE "id" = ANY($7) AND
+    "deleted_at" IS NULL RETURNING "id", "owner_id", "currency", "balance", "lock_version",
+    "deleted_at", "deletion_id", "created_at", "updated_at";
+
+INSERT INTO "transfers" ("id", "created_at", "kind", "from_account_id", "to_account_id", "amount",
+    "currency", "order_id", "actor_id") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+INSERT INTO "transfer_entries" ("id", "created_at", "transfer_id", "account_id", "amount",
+    "balance") VALUES ($1, $2, $3, $4, $5, $6), ($7, $8, $9, $10, $11, $12);
+
+UPDATE "idempotency_keys" SET "record_type" = $1, "results" = $2 WHERE "idempotency_keys"."id" =
+    $3;
+
+INSERT INTO "audit_log" ("id", "created_at", "actor_id", "action", "record_type", "record_id",
+    "from_version", "to_version", "changes", "request_id") VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+    $9, $10), ($11, $12, $13, $14, $15, $16, $17, $18, $19, $20);
+
+COMMIT;
