@@ -1,6 +1,8 @@
 //! What can happen to a request, in the words of the business.
 
-use plimsoll_records::{BadPage, BatchRefused, Fault, Record, Refused, Timing, Version};
+use plimsoll_records::{
+    BadPage, BatchRefused, Fault, Record, Refused, Timing, UpsertRefused, Version,
+};
 use uuid::Uuid;
 
 use crate::{AnyRecord, money::Money};
@@ -156,6 +158,31 @@ impl Error {
                 Self::invalid(list, format!("There may be at most {most}."))
             }
             BatchRefused::Refused(refused) => refused.into(),
+        }
+    }
+
+    /// Why an upsert was refused whose rows are the items of a list. `key` is the field that holds
+    /// what the records are found by.
+    pub(crate) fn of_upsert<E: Record>(
+        list: &'static str,
+        key: &str,
+        refused: UpsertRefused<E>,
+    ) -> Self
+    where
+        AnyRecord: From<E::Model>,
+    {
+        match refused {
+            UpsertRefused::Taken { index, .. } => {
+                Self::AlreadyExists { field: key.into() }.of_item(list, index)
+            }
+            UpsertRefused::Item { index, reason } => Self::from(*reason).of_item(list, index),
+            UpsertRefused::Twice { index, first } => {
+                Self::invalid(key, format!("Item {first} has the same.")).of_item(list, index)
+            }
+            UpsertRefused::TooMany(most) => {
+                Self::invalid(list, format!("There may be at most {most}."))
+            }
+            UpsertRefused::Refused(refused) => refused.into(),
         }
     }
 

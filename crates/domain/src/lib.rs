@@ -3,6 +3,7 @@
 
 mod access;
 pub mod account;
+pub mod bulk;
 pub mod category;
 pub mod deletion;
 pub mod demo;
@@ -30,8 +31,8 @@ pub use error::{Error, Invalid, Result};
 pub use money::Money;
 pub use plimsoll_entity::id;
 pub use plimsoll_records::{
-    BadPage, DEFAULT_PAGE, Deletion, Direction, Fault, MAX_PAGE, Options, Page, PageArguments,
-    Read, Retention, Scope, Seen, Statement, Timing, Tx, Version,
+    BadPage, DEFAULT_PAGE, Deletion, Direction, Fault, MAX_PAGE, OnConflict, Options, Page,
+    PageArguments, Read, Retention, Scope, Seen, Statement, Timing, Tx, Version,
 };
 pub use record::{AnyRecord, RecordKind};
 pub use store::{Settings, Store};

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 
 use plimsoll_entity::{id::ProductId, inventory as inventory_entity, product};
-use plimsoll_records::{Order, PageRequest, Rows};
+use plimsoll_records::{OnConflict, Order, PageRequest, Rows, Upserted, WhenDeleted};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
 use crate::{
-    Direction, Money, Page, PageArguments, Patch, Read, Result, Retention, Scope, Tx, Version,
-    Viewer,
+    Direction, Error, Money, Page, PageArguments, Patch, Read, Result, Retention, Scope, Tx,
+    Version, Viewer,
     access::{lock, lock_deleted, scoped},
+    bulk,
     policy::{Act, Relation, Subject, require},
     text::{Check, fold, lookup_key},
 };
@@ -34,6 +35,15 @@ pub struct CreateProduct {
     pub price: Money,
     /// How many there are: 0 to [`inventory::MAX_QUANTITY`].
     pub quantity: i32,
+}
+
+/// What many new products are made of.
+#[derive(Clone, Debug)]
+pub struct ImportProducts {
+    /// 1 to [`MAX_ITEMS`](bulk::MAX_ITEMS), each with a stock-keeping unit of its own.
+    pub items: Vec<CreateProduct>,
+    /// What is done about a stock-keeping unit that a live product has.
+    pub on_conflict: OnConflict,
 }
 
 /// What changes of a product.
@@ -146,13 +156,65 @@ pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateProduct) -> Res
     let quantity = check.stock("quantity", command.quantity);
     check.done()?;
     let product = tx.create::<product::Entity>(row).await?;
-    let stock = inventory_entity::ActiveModel {
-        product_id: Set(product.id),
-        quantity: Set(quantity),
-        ..Default::default()
-    };
-    tx.create::<inventory_entity::Entity>(stock).await?;
+    tx.create::<inventory_entity::Entity>(inventory::new_row(product.id, quantity))
+        .await?;
     Ok(product)
+}
+
+/// Makes many products with their inventories, all or none of them, and does about the
+/// stock-keeping units that live products have what the command says: [`OnConflict::Update`] makes
+/// those products and what there is of them as their items say, and [`OnConflict::Skip`] leaves
+/// both as they are. A deleted product stays deleted, and another is made beside it. Returns the
+/// products in the order of the items; for [`OnConflict::Skip`], the one that is there.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] with everything that is wrong with any of the items, if two have one
+/// stock-keeping unit, or if there are none or more than [`MAX_ITEMS`](bulk::MAX_ITEMS);
+/// [`Error::AlreadyExists`] of the first item whose stock-keeping unit a live product has, under
+/// [`OnConflict::Fail`].
+pub async fn import(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    ImportProducts { items, on_conflict }: ImportProducts,
+) -> Result<Vec<Product>> {
+    bulk::require_upsert(viewer, Subject::Product, on_conflict)?;
+    if on_conflict == OnConflict::Update {
+        require(viewer, Subject::Inventory, Act::Change, Relation::NONE)?;
+    }
+    let rows = bulk::checked("products", "sku", items, |check, command| {
+        let quantity = check.stock("quantity", command.quantity);
+        let row = new_row(check, &command);
+        (fold(&command.sku), (row, quantity))
+    })?;
+    let (rows, quantities): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let products = tx
+        .upsert_many::<product::Entity>(
+            product::Column::SkuKey,
+            rows,
+            on_conflict,
+            WhenDeleted::Create,
+        )
+        .await
+        .map_err(|refused| Error::of_upsert("products", "sku", refused))?;
+    let mut new = Vec::new();
+    let mut there = HashMap::new();
+    for (product, quantity) in products.iter().zip(quantities) {
+        match product {
+            Upserted::Created(product) => new.push(inventory::new_row(product.id, quantity)),
+            Upserted::Updated(product) | Upserted::Revived(product) => {
+                there.insert(product.id, quantity);
+            }
+            Upserted::Skipped(_) => {}
+        }
+    }
+    if !there.is_empty() {
+        inventory::set_all(tx, &there).await?;
+    }
+    if !new.is_empty() {
+        tx.create_many::<inventory_entity::Entity>(new).await?;
+    }
+    Ok(products.into_iter().map(Upserted::into_inner).collect())
 }
 
 /// Changes a product.

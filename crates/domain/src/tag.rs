@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 
 use plimsoll_entity::{id::TagId, post_tag, tag};
-use plimsoll_records::{Order, PageRequest, Rows};
+use plimsoll_records::{OnConflict, Order, PageRequest, Rows, Upserted, WhenDeleted};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
 use crate::{
-    Direction, Page, PageArguments, Patch, Read, Result, Retention, Scope, Tx, Version, Viewer,
+    Direction, Error, Page, PageArguments, Patch, Read, Result, Retention, Scope, Tx, Version,
+    Viewer,
     access::{lock, lock_deleted, scoped},
+    bulk,
     policy::{Act, Relation, Subject, require},
     text::{Check, slug_of},
 };
@@ -24,6 +26,15 @@ pub struct CreateTag {
     pub name: String,
     /// What it is found by; made of the name when absent.
     pub slug: Option<String>,
+}
+
+/// What many new tags are made of.
+#[derive(Clone, Debug)]
+pub struct CreateTags {
+    /// 1 to [`MAX_ITEMS`](bulk::MAX_ITEMS), each with a slug of its own.
+    pub items: Vec<CreateTag>,
+    /// What is done about a slug that a live tag has.
+    pub on_conflict: OnConflict,
 }
 
 /// What changes of a tag.
@@ -137,18 +148,34 @@ pub async fn of_posts(read: &Read, posts: &[Uuid]) -> Result<HashMap<Uuid, Vec<T
 pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateTag) -> Result<Tag> {
     require(viewer, Subject::Tag, Act::Create, Relation::NONE)?;
     let mut check = Check::new();
-    let name = check.line("name", &command.name);
-    let slug = match &command.slug {
-        Some(slug) => check.slug("slug", slug),
-        None => slug_of(&name),
-    };
+    let (_, row) = new_row(&mut check, command);
     check.done()?;
-    let row = tag::ActiveModel {
-        name: Set(name),
-        slug: Set(slug),
-        ..Default::default()
-    };
     Ok(tx.create::<tag::Entity>(row).await?)
+}
+
+/// Makes many tags, all or none of them, and does about the slugs that live tags have what the
+/// command says: [`OnConflict::Update`] gives those tags the names of their items. A deleted tag
+/// stays deleted, and another is made beside it. Returns the tags in the order of the items; for
+/// [`OnConflict::Skip`], the one that is there.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] with everything that is wrong with any of the items, if two have one slug,
+/// or if there are none or more than [`MAX_ITEMS`](bulk::MAX_ITEMS);
+/// [`Error::AlreadyExists`] of the first item whose slug a live tag has, under
+/// [`OnConflict::Fail`].
+pub async fn create_many(
+    tx: &mut Tx,
+    viewer: &Viewer,
+    CreateTags { items, on_conflict }: CreateTags,
+) -> Result<Vec<Tag>> {
+    bulk::require_upsert(viewer, Subject::Tag, on_conflict)?;
+    let rows = bulk::checked("tags", "slug", items, new_row)?;
+    let tags = tx
+        .upsert_many::<tag::Entity>(tag::Column::Slug, rows, on_conflict, WhenDeleted::Create)
+        .await
+        .map_err(|refused| Error::of_upsert("tags", "slug", refused))?;
+    Ok(tags.into_iter().map(Upserted::into_inner).collect())
 }
 
 /// Changes a tag.
@@ -217,4 +244,19 @@ pub async fn purge(
     })
     .await?;
     Ok(locked.purge(tx, seen, retention).await?)
+}
+
+/// The slug of a new tag, and its row.
+fn new_row(check: &mut Check, command: CreateTag) -> (String, tag::ActiveModel) {
+    let name = check.line("name", &command.name);
+    let slug = match &command.slug {
+        Some(slug) => check.slug("slug", slug),
+        None => slug_of(&name),
+    };
+    let row = tag::ActiveModel {
+        name: Set(name),
+        slug: Set(slug.clone()),
+        ..Default::default()
+    };
+    (slug, row)
 }

@@ -78,6 +78,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[derive(Debug, Default)]
 pub struct Check {
     wrong: Vec<Invalid>,
+    /// The item of a list that the fields are of.
+    item: Option<(&'static str, usize)>,
+    /// How much was wrong before it.
+    before: usize,
 }
 
 impl Check {
@@ -86,10 +90,25 @@ impl Check {
         Self::default()
     }
 
+    /// What comes next is about the item of a list at `index`, from 0.
+    pub(crate) fn item(&mut self, list: &'static str, index: usize) {
+        self.item = Some((list, index));
+        self.before = self.wrong.len();
+    }
+
+    /// Whether nothing is wrong with the item, or with anything if there is no list.
+    pub(crate) fn is_fine(&self) -> bool {
+        self.wrong.len() == self.before
+    }
+
     /// Something is wrong with a field.
     pub fn refuse(&mut self, field: &str, message: impl Into<String>) {
+        let mut path = path(field);
+        if let Some((list, index)) = self.item {
+            path.splice(1..1, [list.to_owned(), index.to_string()]);
+        }
         self.wrong.push(Invalid {
-            path: path(field),
+            path,
             message: message.into(),
         });
     }
@@ -154,9 +173,10 @@ impl Check {
     /// A text whose folded form is kept as well: some letters become two in lower case, and a
     /// key has at most [`MAX_EMAIL`] characters.
     pub fn folded(&mut self, field: &str, text: &str) {
-        let refused = path(field);
+        let mut of_item = self.wrong.iter().skip(self.before);
+        let refused = of_item.any(|one| one.path.last().is_some_and(|last| last == field));
         // What is too long as it is has been refused as that.
-        if text.len() <= 4 * MAX_EMAIL && !self.wrong.iter().any(|one| one.path == refused) {
+        if text.len() <= 4 * MAX_EMAIL && !refused {
             self.length(field, &fold(text), MAX_EMAIL);
         }
     }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use plimsoll_entity::{id::ProductId, inventory};
 use plimsoll_records::{Adjustment, Refused, Rows};
-use sea_orm::ColumnTrait;
+use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
 use crate::{
     Error, Read, Result, Scope, Tx, Viewer,
-    access::scoped,
+    access::{among, scoped},
     error::path,
     policy::{Act, Relation, Subject, require},
 };
@@ -93,4 +93,35 @@ pub async fn adjust(
         Refused::Unmet(_) => Error::invalid("by", "There may be at most 1,000,000,000."),
         other => other.into(),
     })
+}
+
+/// The row of a new product's inventory.
+pub(super) fn new_row(product: ProductId, quantity: i32) -> inventory::ActiveModel {
+    inventory::ActiveModel {
+        product_id: Set(product),
+        quantity: Set(quantity),
+        ..Default::default()
+    }
+}
+
+/// Says how much there is of each of these products, which are locked.
+pub(super) async fn set_all(tx: &mut Tx, quantities: &HashMap<ProductId, i32>) -> Result<()> {
+    let products: Vec<Uuid> = quantities.keys().map(|id| (*id).into()).collect();
+    let stock = Rows::<inventory::Entity>::live()
+        .filter(among(inventory::Column::ProductId, &products))
+        .lock_every(products.len(), tx)
+        .await
+        .map_err(|refused| Error::of_batch("products", refused))?;
+    if stock.len() != products.len() {
+        return Err(Error::Internal("a live product has no stock".into()));
+    }
+    let set = stock.update_each(tx, |stock| inventory::ActiveModel {
+        quantity: quantities
+            .get(&stock.product_id)
+            .map_or_else(Default::default, |quantity| Set(*quantity)),
+        ..Default::default()
+    });
+    set.await
+        .map_err(|refused| Error::of_batch("products", refused))?;
+    Ok(())
 }
