@@ -3,6 +3,7 @@
 
 mod account;
 mod batch;
+mod bulk;
 mod category;
 mod connection;
 mod deletion;

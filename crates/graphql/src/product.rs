@@ -4,13 +4,14 @@ use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use plimsoll_domain::{
     self as domain, AnyRecord, RecordKind, Scope, Version,
     id::ProductId,
-    product::{CreateProduct, ProductOrder, UpdateProduct},
+    product::{CreateProduct, ImportProducts, ProductOrder, UpdateProduct},
 };
 
 use crate::{
     batch::{InventoryOfProduct, ProductById, RecordById},
+    bulk::OnConflict,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
-    error::{Result, payload},
+    error::{Result, list_payload, payload},
     id::{Named, decode, named_by},
     money::{Money, MoneyInput},
     record::{load, patch, patch_as_is, read, record_fields, removal, write, write_keyed},
@@ -185,6 +186,17 @@ impl From<CreateProductInput> for CreateProduct {
     }
 }
 
+/// Many products, each with its stock.
+#[derive(InputObject)]
+pub(crate) struct ImportProductsInput {
+    /// The products, each with a stock-keeping unit of its own: 1 to 1,000.
+    products: Vec<CreateProductInput>,
+    /// What is done about a stock-keeping unit that a live product has. UPDATE sets its stock as
+    /// well, and SKIP leaves that alone.
+    #[graphql(default)]
+    on_conflict: OnConflict,
+}
+
 /// What is to change of a product. An absent field is left alone.
 #[derive(InputObject)]
 pub(crate) struct UpdateProductInput {
@@ -229,6 +241,14 @@ payload! {
     }
 }
 
+list_payload! {
+    /// The products as they are now, or why nothing was made.
+    ImportProductsPayload {
+        /// The products, in the order of the input; under SKIP, those that were there as they are.
+        products: [Product]
+    }
+}
+
 #[derive(async_graphql::MergedObject, Default)]
 pub(crate) struct ProductMutation(ProductEdit, ProductRemoval);
 
@@ -247,6 +267,25 @@ impl ProductEdit {
         CreateProductPayload::new(
             write(ctx, move |tx, viewer| {
                 Box::pin(domain::product::create(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Makes many products with their stock, all or none of them. A deleted product stays deleted,
+    /// and another is made beside it. For moderators and administrators.
+    async fn import_products(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The products.")] input: ImportProductsInput,
+    ) -> Result<Option<ImportProductsPayload>> {
+        let command = ImportProducts {
+            items: input.products.into_iter().map(Into::into).collect(),
+            on_conflict: input.on_conflict.into(),
+        };
+        ImportProductsPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::product::import(tx, viewer, command))
             })
             .await,
         )

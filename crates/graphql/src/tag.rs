@@ -5,13 +5,14 @@ use plimsoll_domain::{
     self as domain, AnyRecord, RecordKind, Scope, Version,
     id::TagId,
     post::PostsOf,
-    tag::{CreateTag, TagOrder, UpdateTag},
+    tag::{CreateTag, CreateTags, TagOrder, UpdateTag},
 };
 
 use crate::{
     batch::RecordById,
+    bulk::OnConflict,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
-    error::{Result, payload},
+    error::{Result, list_payload, payload},
     id::{Named, decode, named},
     post::PostConnection,
     record::{load, patch_as_is, read, record_fields, removal, write},
@@ -156,6 +157,25 @@ pub(crate) struct CreateTagInput {
     slug: Option<String>,
 }
 
+impl From<CreateTagInput> for CreateTag {
+    fn from(input: CreateTagInput) -> Self {
+        Self {
+            name: input.name,
+            slug: input.slug,
+        }
+    }
+}
+
+/// Many new tags.
+#[derive(InputObject)]
+pub(crate) struct CreateTagsInput {
+    /// The tags, each with a slug of its own: 1 to 1,000.
+    tags: Vec<CreateTagInput>,
+    /// What is done about a slug that a live tag has. UPDATE gives that tag the item's name.
+    #[graphql(default)]
+    on_conflict: OnConflict,
+}
+
 /// What is to change of a tag. An absent field is left alone.
 #[derive(InputObject)]
 pub(crate) struct UpdateTagInput {
@@ -182,6 +202,14 @@ payload! {
     }
 }
 
+list_payload! {
+    /// The tags as they are now, or why nothing was made.
+    CreateTagsPayload {
+        /// The tags, in the order of the input; under SKIP, those that were there as they are.
+        tags: [Tag]
+    }
+}
+
 #[derive(async_graphql::MergedObject, Default)]
 pub(crate) struct TagMutation(TagEdit, TagRemoval);
 
@@ -196,13 +224,29 @@ impl TagEdit {
         ctx: &Context<'_>,
         #[graphql(desc = "The new tag.")] input: CreateTagInput,
     ) -> Result<Option<CreateTagPayload>> {
-        let command = CreateTag {
-            name: input.name,
-            slug: input.slug,
-        };
+        let command = CreateTag::from(input);
         CreateTagPayload::new(
             write(ctx, move |tx, viewer| {
                 Box::pin(domain::tag::create(tx, viewer, command))
+            })
+            .await,
+        )
+    }
+
+    /// Makes many tags, all or none of them. A deleted tag stays deleted, and another is made beside
+    /// it. For moderators and administrators.
+    async fn create_tags(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new tags.")] input: CreateTagsInput,
+    ) -> Result<Option<CreateTagsPayload>> {
+        let command = CreateTags {
+            items: input.tags.into_iter().map(Into::into).collect(),
+            on_conflict: input.on_conflict.into(),
+        };
+        CreateTagsPayload::new(
+            write(ctx, move |tx, viewer| {
+                Box::pin(domain::tag::create_many(tx, viewer, command))
             })
             .await,
         )
