@@ -27,10 +27,17 @@ const DELETED: usize = 50;
 const BEGINNING: i64 = 1_704_067_200;
 
 /// How many users have an account, in euros.
-const ACCOUNTS: usize = 50;
+const ACCOUNTS: usize = 900;
 
-/// How many products the shop has.
-const PRODUCTS: usize = 200;
+/// Between how many of them money moves.
+const WALLETS: usize = 50;
+
+/// How many products the shop has. Tables of a few rows would be read from end to end, whatever
+/// the index, and the longer the more often they were written to.
+const PRODUCTS: usize = 2_000;
+
+/// How many of them are ordered.
+const SOLD: usize = 200;
 
 /// What is in each account to begin with, in cents.
 const BALANCE: i64 = 1_000_000_000_000;
@@ -157,7 +164,7 @@ fn price(product: usize) -> i64 {
     i64::try_from(100 + scattered(product) % 10_000).unwrap_or(100)
 }
 
-/// The accounts and the products.
+/// The accounts and the products that requests are about.
 pub(crate) fn shop() -> Shop {
     let wallet = |n| Wallet {
         owner: earlier(USER, n).0,
@@ -169,8 +176,8 @@ pub(crate) fn shop() -> Shop {
         price: price(n),
     };
     Shop {
-        wallets: owners().map(wallet).collect(),
-        products: (0..PRODUCTS).map(product).collect(),
+        wallets: owners().take(WALLETS).map(wallet).collect(),
+        products: (0..SOLD).map(product).collect(),
     }
 }
 
@@ -460,6 +467,8 @@ enum Connection {
 /// Rows on their way into a database, as INSERTs of many rows.
 struct Sink {
     connection: Connection,
+    /// The tables that rows were written to.
+    tables: Vec<String>,
     begin: String,
     statement: String,
     rows: usize,
@@ -477,6 +486,7 @@ impl Sink {
         };
         let mut sink = Self {
             connection,
+            tables: Vec::new(),
             begin: String::new(),
             statement: String::new(),
             rows: 0,
@@ -493,6 +503,7 @@ impl Sink {
     fn table(&mut self, table: &str, columns: &str) {
         // What is left of the table before is flushed by the first row.
         self.begin = format!("INSERT INTO {table} ({columns}) VALUES ");
+        self.tables.push(table.to_owned());
     }
 
     async fn row(&mut self, cells: &[Cell]) -> anyhow::Result<()> {
@@ -560,7 +571,10 @@ impl Sink {
         self.run("COMMIT").await?;
         match self.connection {
             Connection::Postgres(_) => {
-                self.run("VACUUM ANALYZE").await?;
+                // Not those without rows: known to be empty, they are read from end to end however
+                // they grow, until PostgreSQL looks at them again.
+                let filled = format!("VACUUM ANALYZE {}", self.tables.join(", "));
+                self.run(&filled).await?;
                 self.run("CHECKPOINT").await?;
             }
             Connection::Sqlite(_) => {
