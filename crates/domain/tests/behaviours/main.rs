@@ -10,6 +10,7 @@ mod aggregates;
 mod attempts;
 mod audit;
 mod bulk;
+mod bulk_api;
 mod bulk_each;
 mod bulk_upsert;
 mod deleting;
