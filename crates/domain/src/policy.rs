@@ -149,7 +149,6 @@ pub const RULES: &[(Subject, Act, &[Who])] = &[
     (S::Inventory, A::See, &[W::Anyone]),
     (S::Inventory, A::SeeDeleted, &[W::Moderator, W::Admin]),
     (S::Inventory, A::Change, &[W::Moderator, W::Admin]),
-    (S::Inventory, A::Purge, &[W::Admin]),
     (S::Account, A::Create, &[W::Owner, W::Admin]),
     (S::Account, A::See, &[W::Owner, W::Admin]),
     (S::Account, A::SeeDeleted, &[W::Owner, W::Admin]),
@@ -163,7 +162,6 @@ pub const RULES: &[(Subject, Act, &[Who])] = &[
     (S::Order, A::Pay, &[W::Owner]),
     (S::Order, A::Ship, &[W::Moderator, W::Admin]),
     (S::Order, A::Cancel, &[W::Owner, W::Moderator, W::Admin]),
-    (S::Order, A::Purge, &[W::Admin]),
 ];
 
 /// What a viewer is to a record, beside their role.

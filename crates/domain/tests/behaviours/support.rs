@@ -12,6 +12,7 @@ use plimsoll_domain::{
     category::{self, Category, CreateCategory, UpdateCategory},
     deletion,
     id::{AccountId, CategoryId, TagId, UserId},
+    order::{self, Line, Order, PlaceOrder},
     post::{self, CreatePost, Post, UpdatePost},
     product::{self, CreateProduct, Product, UpdateProduct},
     profile::{self, CreateProfile, Profile, UpdateProfile},
@@ -356,6 +357,35 @@ pub(crate) async fn create_product(store: &Store, request: Request, name: &str) 
     act!(store, request, |tx, viewer| product::create(
         tx, viewer, command
     ))
+}
+
+/// A product that can be made.
+pub(crate) async fn a_product(world: &World, name: &str) -> Product {
+    let made = create_product(&world.store, system(world), name).await;
+    made.expect("a product can be made")
+}
+
+/// One of it, set aside.
+pub(crate) fn order_of(product: &Product) -> PlaceOrder {
+    PlaceOrder {
+        items: vec![Line {
+            product: product.id,
+            quantity: 1,
+            unit_price: None,
+        }],
+        pay: false,
+    }
+}
+
+/// An order of one product, set aside for its buyer.
+pub(crate) async fn an_order(world: &World, buyer: &User, product: &Product) -> Order {
+    let command = order_of(product);
+    let placed = act!(
+        world.store,
+        world.as_user(buyer),
+        |tx, viewer| order::place(tx, viewer, command)
+    );
+    placed.expect("an order can be placed")
 }
 
 pub(crate) async fn create_category(
