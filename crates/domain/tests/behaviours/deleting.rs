@@ -25,7 +25,9 @@ async fn is_marked<T: Life>(world: &World, record: T) {
         (entry.root_type.as_str(), entry.root_id),
         (T::TYPE, record.uuid())
     );
-    assert_eq!((entry.row_count, entry.created_at), (1, now));
+    // A product takes its stock along.
+    let rows = if T::TYPE == "product" { 2 } else { 1 };
+    assert_eq!((entry.row_count, entry.created_at), (rows, now));
     assert_eq!(
         (entry.actor_id, entry.restored_at, entry.purged_at),
         (None, None, None)
@@ -92,6 +94,7 @@ on_every_engine! {
         is_marked(&world, world.post(&author, "Post").await).await;
         is_marked(&world, world.tag("tag").await).await;
         is_marked(&world, world.category("category", None).await).await;
+        is_marked(&world, a_product(&world, "product").await).await;
         let other = world.user("other", plimsoll_domain::Role::User).await;
         is_marked(&world, account_with(&world, &other, "EUR", 0).await).await;
         is_marked(&world, author).await;

@@ -140,6 +140,7 @@ on_every_engine! {
         goes_for_good(&world, world.post(&author, "Other").await, &moderator).await;
         goes_for_good(&world, world.tag("tag").await, &moderator).await;
         goes_for_good(&world, world.category("category", None).await, &moderator).await;
+        goes_for_good(&world, a_product(&world, "product").await, &moderator).await;
         let other = world.user("other", Role::User).await;
         goes_for_good(&world, account_with(&world, &other, "EUR", 0).await, &other).await;
         let other = author.clone();

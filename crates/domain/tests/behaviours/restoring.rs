@@ -34,6 +34,7 @@ on_every_engine! {
         comes_back(&world, world.post(&author, "Post").await).await;
         comes_back(&world, world.tag("tag").await).await;
         comes_back(&world, world.category("category", None).await).await;
+        comes_back(&world, a_product(&world, "product").await).await;
         let other = world.user("other", Role::User).await;
         comes_back(&world, account_with(&world, &other, "EUR", 0).await).await;
         comes_back(&world, author).await;

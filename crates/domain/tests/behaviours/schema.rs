@@ -146,7 +146,9 @@ on_every_engine! {
         let expected = [
             ("accounts", "currency,owner_id"),
             ("categories", "slug"),
+            ("inventories", "product_id"),
             ("posts", "slug"),
+            ("products", "sku_key"),
             ("profiles", "user_id"),
             ("tags", "slug"),
             ("users", "email_key"),

@@ -42,6 +42,7 @@ on_every_engine! {
         the_second_is_refused(&world, world.post(&author, "Post").await).await;
         the_second_is_refused(&world, world.tag("tag").await).await;
         the_second_is_refused(&world, world.category("category", None).await).await;
+        the_second_is_refused(&world, a_product(&world, "product").await).await;
         the_second_is_refused(&world, account_with(&world, &author, "EUR", 0).await).await;
         the_second_is_refused(&world, author).await;
     }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::Duration;
-use plimsoll_domain::Viewer;
+use plimsoll_domain::{Viewer, id::UserId, product::inventory};
+use plimsoll_entity::{order, product};
 use plimsoll_records::{ColumnRef, Fault};
 use plimsoll_testkit::{Engine, World, on_every_engine};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait,
+    ActiveValue::Set, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement,
+    TransactionTrait,
 };
 use uuid::Uuid;
 
@@ -109,9 +111,42 @@ async fn columns(world: &World, table: &str) -> String {
     column(by_hand(world), &sql).await.join(", ")
 }
 
+/// A product that has no stock, the stock of another, and an order of nothing, past the domain:
+/// nothing refers to them.
+async fn goods(world: &World, buyer: UserId) -> [Uuid; 3] {
+    let stocked = a_product(world, "stocked").await;
+    let stock = inventory::of_products(&world.store.read(), &[stocked.uuid()]).await;
+    let stock = stock.expect("stock can be read").remove(&stocked.uuid());
+    let product = product::ActiveModel {
+        sku: Set("product".into()),
+        sku_key: Set("product".into()),
+        name: Set("product".into()),
+        name_key: Set("product".into()),
+        price_amount: Set(250),
+        currency: Set("EUR".into()),
+        ..Default::default()
+    };
+    let order = order::ActiveModel {
+        buyer_id: Set(buyer),
+        status: Set(order::Status::Pending),
+        total_amount: Set(250),
+        currency: Set("EUR".into()),
+        ..Default::default()
+    };
+    let database = world.store.database();
+    let made: Result<_, Fault> = layer!(database, world, |tx| async {
+        let product = tx.create::<product::Entity>(product).await?;
+        Ok((product, tx.create::<order::Entity>(order).await?))
+    });
+    let (product, order) = made.expect("they can be made");
+    let stock = stock.expect("it has one");
+    [product.id.into(), stock.id.into(), order.id.into()]
+}
+
 /// One record in each table, that nothing else refers to.
 async fn one_of_each(world: &World) -> BTreeMap<&'static str, Uuid> {
     let people = people(world).await;
+    let [product, stock, order] = goods(world, people.ada.id).await;
     let ids = BTreeMap::from([
         ("users", people.grace.uuid()),
         ("profiles", profile_of(world, &people.ada).await.uuid()),
@@ -122,6 +157,9 @@ async fn one_of_each(world: &World) -> BTreeMap<&'static str, Uuid> {
             "accounts",
             account_with(world, &people.ada, "EUR", 0).await.uuid(),
         ),
+        ("products", product),
+        ("inventories", stock),
+        ("orders", order),
     ]);
     let records = world.store.database().register().records();
     for info in records {
@@ -255,14 +293,19 @@ on_every_engine! {
         assert_eq!(count(by_hand(&world), "audit_log").await, before);
     }
 
-    async fn what_moved_is_only_added_to(world) {
+    async fn what_was_sold_and_what_moved_is_only_added_to(world) {
         let people = people(&world).await;
+        an_order(&world, &people.ada, &a_product(&world, "product").await).await;
         let from = account_with(&world, &people.ada, "EUR", 9).await;
         let to = account_with(&world, &people.grace, "EUR", 0).await;
         let by = world.as_user(&people.ada);
         transfer_funds(&world.store, by, from.id, to.id, 4).await.unwrap();
         let elsewhere = elsewhere(&world).await;
-        for (table, rows) in [("transfers", 2), ("transfer_entries", 3)] {
+        for (table, number, rows) in [
+            ("order_items", "quantity", 1),
+            ("transfers", "amount", 2),
+            ("transfer_entries", "amount", 3),
+        ] {
             let columns = columns(&world, table).await;
             let last = match world.engine {
                 Engine::Sqlite | Engine::MariaDb => {
@@ -271,9 +314,9 @@ on_every_engine! {
                 Engine::Postgres => format!("TRUNCATE {table} CASCADE"),
             };
             for sql in [
-                format!("UPDATE {table} SET amount = 5"),
-                format!("UPDATE {table} SET amount = amount"),
-                format!("DELETE FROM {table} WHERE amount = 4"),
+                format!("UPDATE {table} SET {number} = 5"),
+                format!("UPDATE {table} SET {number} = {number}"),
+                format!("DELETE FROM {table} WHERE {number} IN (1, 4)"),
                 format!("DELETE FROM {table}"),
                 last.clone(),
             ] {
@@ -339,6 +382,60 @@ on_every_engine! {
             assert_eq!(run(by_hand(&world), &sql).await, Err(Fault::Check(place)), "{sql}");
         }
         for sql in [transfer("PAYMENT", &from, "NULL", 1, &new), entry(1, 0)] {
+            assert_eq!(run(by_hand(&world), &sql).await, Ok(1), "{sql}");
+        }
+    }
+
+    async fn the_database_holds_no_goods_or_orders_that_cannot_be(world) {
+        let people = people(&world).await;
+        let account = account_with(&world, &people.ada, "EUR", 0).await;
+        let product = a_product(&world, "product").await;
+        let other = a_product(&world, "other").await;
+        let order = an_order(&world, &people.ada, &product).await;
+        let [product, other, order, account, new] =
+            [product.uuid(), other.uuid(), order.id.into(), account.uuid(), Uuid::now_v7()]
+                .map(|this| id(world.engine, this));
+        let products = "UPDATE products SET lock_version = lock_version + 1";
+        let inventories = "UPDATE inventories SET lock_version = lock_version + 1";
+        let orders = "UPDATE orders SET lock_version = lock_version + 1";
+        let item = |quantity: i32, amount: i64| {
+            // Of a product that is not in the order yet.
+            format!(
+                "INSERT INTO order_items (id, created_at, order_id, product_id, position, \
+                 quantity, unit_amount) SELECT {new}, created_at, order_id, {other}, 1, \
+                 {quantity}, {amount} FROM order_items WHERE order_id = {order}"
+            )
+        };
+        for (table, column, sql) in [
+            ("products", "price_amount", format!("{products}, price_amount = 0")),
+            ("products", "price_amount", format!("{products}, price_amount = -1")),
+            ("inventories", "quantity", format!("{inventories}, quantity = -1")),
+            (
+                "inventories",
+                "quantity",
+                format!("{inventories}, quantity = quantity - 50 WHERE product_id = {product}"),
+            ),
+            ("orders", "total_amount", format!("{orders}, total_amount = 0")),
+            ("orders", "total_amount", format!("{orders}, total_amount = -1")),
+            ("orders", "status", format!("{orders}, status = 'GIVEN', account_id = {account}")),
+            ("orders", "account_id", format!("{orders}, status = 'PAID'")),
+            ("orders", "account_id", format!("{orders}, status = 'SHIPPED'")),
+            ("order_items", "quantity", item(0, 1)),
+            ("order_items", "quantity", item(-1, 1)),
+            ("order_items", "unit_amount", item(1, 0)),
+            ("order_items", "unit_amount", item(1, -1)),
+        ] {
+            let place = ColumnRef {
+                table: table.into(),
+                column: column.into(),
+            };
+            assert_eq!(run(by_hand(&world), &sql).await, Err(Fault::Check(place)), "{sql}");
+        }
+        for sql in [
+            format!("{inventories}, quantity = quantity - 49 WHERE product_id = {product}"),
+            format!("{orders}, status = 'PAID', account_id = {account}"),
+            item(1, 1),
+        ] {
             assert_eq!(run(by_hand(&world), &sql).await, Ok(1), "{sql}");
         }
     }
