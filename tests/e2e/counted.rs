@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use plimsoll_domain::Role;
+use plimsoll_domain::{Role, order::MAX_LINES};
 use plimsoll_testkit::on_every_engine;
 use serde_json::{Value, json};
 
@@ -34,7 +34,8 @@ fn rows(data: &Value) -> usize {
 /// none where an operation is about one record.
 fn wanted(operation: &Operation, n: usize) -> Option<usize> {
     operation.variables().find_map(|name| match name {
-        "n" | "posts" => Some(n),
+        "n" | "posts" | "drafts" => Some(n),
+        "lines" | "order" | "paidOrder" => Some(n.min(MAX_LINES)),
         // Forty of each of five types at the most.
         "mixed" => Some(5 * n.min(ROWS / 5)),
         _ => None,

@@ -23,10 +23,13 @@ use std::{
 
 use chrono::{DateTime, Duration, Utc};
 use plimsoll_domain::{
-    Error, Result, Role, Tx, Version, Viewer, account as accounts, id::UserId, post as posts,
-    tag as tags, transfer as transfers, user as users,
+    Error, Result, Role, Tx, Version, Viewer, account as accounts, id::UserId, order as orders,
+    post as posts, tag as tags, transfer as transfers, user as users,
 };
-use plimsoll_entity::{category, post, post_author, post_tag, profile, tag, user};
+use plimsoll_entity::{
+    category, inventory, order, order_item, post, post_author, post_tag, product, profile, tag,
+    user,
+};
 use plimsoll_records::Writer;
 use plimsoll_testkit::{Engine, PASSWORD, on_every_engine};
 use sea_orm::ActiveValue::Set;
@@ -150,6 +153,10 @@ pub(crate) struct Planted {
     rows: Rows,
     /// An account of each user, with two deposits; the last one is the administrator's.
     accounts: Vec<Uuid>,
+    /// Who has the last account.
+    own: UserId,
+    /// 200 products, each with an inventory.
+    products: Vec<Uuid>,
 }
 
 /// What there is: 200 users, each with a profile; 200 categories below one; 200 tags; 201 posts,
@@ -231,6 +238,26 @@ fn category_row(slug: String, parent: Option<Uuid>) -> category::ActiveModel {
         name: Set(slug.clone()),
         slug: Set(slug),
         parent_id: Set(parent.map(Into::into)),
+        ..Default::default()
+    }
+}
+
+fn product_row(sku: String, price: i64) -> product::ActiveModel {
+    product::ActiveModel {
+        sku: Set(sku.clone()),
+        sku_key: Set(sku.clone()),
+        name: Set(sku.clone()),
+        name_key: Set(sku),
+        price_amount: Set(price),
+        currency: Set("EUR".into()),
+        ..Default::default()
+    }
+}
+
+fn stock_row(product: Uuid, quantity: i32) -> inventory::ActiveModel {
+    inventory::ActiveModel {
+        product_id: Set(product.into()),
+        quantity: Set(quantity),
         ..Default::default()
     }
 }
@@ -326,6 +353,8 @@ pub(crate) async fn planted(engine: Engine) -> Option<Planted> {
         }
         Ok(opened)
     });
+    let buyers: Vec<_> = rows.users.iter().copied().zip(accounts.clone()).collect();
+    let products = plant!(world, planter("shop"), |tx| plant_shop(tx, &buyers).await);
     let login = json!({ "email": "admin@rows.invalid", "password": PASSWORD });
     let login = server.mutate(&NOBODY, "login", login, "token").await;
     let token = login["token"].as_str().expect("the administrator logs in");
@@ -334,7 +363,48 @@ pub(crate) async fn planted(engine: Engine) -> Option<Planted> {
         server,
         rows,
         accounts,
+        own,
+        products,
     })
+}
+
+/// Products with their stock, and an order of each user's, of two of them, that was paid and sent.
+async fn plant_shop(tx: &mut Tx, buyers: &[(Uuid, Uuid)]) -> Result<Vec<Uuid>> {
+    let price = |n: usize| if n.is_multiple_of(2) { 1 } else { 2 };
+    let products = (0..ROWS).map(|n| product_row(format!("product-{n:03}"), price(n)));
+    let products = tx
+        .create_many::<product::Entity>(products.collect())
+        .await?;
+    // A stock of its own each: what is left of two is not the same.
+    let stock = products.iter().zip(1_000..);
+    let stock = stock.map(|(product, quantity)| stock_row(*product, quantity));
+    tx.create_many::<inventory::Entity>(stock.collect()).await?;
+    let orders = buyers.iter().map(|(buyer, account)| order::ActiveModel {
+        buyer_id: Set((*buyer).into()),
+        account_id: Set(Some((*account).into())),
+        status: Set(orders::Status::Shipped),
+        total_amount: Set(3),
+        currency: Set("EUR".into()),
+        ..Default::default()
+    });
+    let orders = tx.create_many::<order::Entity>(orders.collect()).await?;
+    let mut items = Vec::new();
+    for (n, order) in orders.into_iter().enumerate() {
+        for position in 0..2 {
+            let product = (n + position) % ROWS;
+            items.push(order_item::ActiveModel {
+                id: Set(tx.mint().into()),
+                created_at: Set(tx.now()),
+                order_id: Set(order.into()),
+                product_id: Set(products[product].into()),
+                position: Set(i32::from(position == 1)),
+                quantity: Set(1),
+                unit_amount: Set(price(product)),
+            });
+        }
+    }
+    tx.insert_facts::<order_item::Entity>(items).await?;
+    Ok(products)
 }
 
 /// An account with two deposits in it.
@@ -377,6 +447,12 @@ impl Planted {
     /// - `$email`: an address that nobody has;
     /// - `$own`, `$to`: the administrator's account, and somebody else's;
     /// - `$key`: a key that no other request has;
+    /// - `$lines`: one of as many products, but no more than an order may have;
+    /// - `$order`, `$paidOrder`: the administrator's order of as many products, at version 0, set
+    ///   aside or paid for, that no other operation changes;
+    /// - `$product`: a product with 1,000 in stock, at version 0, that no other operation changes;
+    /// - `$sku`: one that no product has;
+    /// - `$drafts`: as many drafts, each with its version;
     /// - `$newest`, `$cursor`: the id of the newest post, and its cursor;
     /// - `$post`, `$author`: a post, and the author of as many posts, at version 0, that no other
     ///   operation changes;
@@ -413,6 +489,22 @@ impl Planted {
                 "own" => public("account", self.accounts[ROWS]),
                 "to" => public("account", self.accounts[0]),
                 "key" => json!(operation.slug(n)),
+                "sku" => json!(operation.slug(n)),
+                "lines" => {
+                    let lines = of("product", &self.products, n.min(orders::MAX_LINES));
+                    let line = |id: Value| json!({ "productId": id, "quantity": 1 });
+                    json!(lines.into_iter().map(line).collect::<Vec<_>>())
+                }
+                "order" | "paidOrder" => {
+                    let order = self.own_order(operation, n, name == "paidOrder").await;
+                    public("order", order)
+                }
+                "product" => public("product", self.own_product(operation, n).await),
+                "drafts" => {
+                    let drafts = of("post", &self.own_drafts(operation, n).await, n);
+                    let seen = |id: Value| json!({ "id": id, "expectedVersion": 0 });
+                    json!(drafts.into_iter().map(seen).collect::<Vec<_>>())
+                }
                 "newest" => public("post", rows.posts[ROWS]),
                 "post" | "deletedPost" => {
                     let post = self.own_post(operation, n, name == "deletedPost").await;
@@ -438,6 +530,46 @@ impl Planted {
                 posts::delete(tx, &Viewer::System, id, Version(0)).await?;
             }
             Ok(id.into())
+        })
+    }
+
+    async fn own_drafts(&self, operation: &Operation, n: usize) -> Vec<Uuid> {
+        let (name, author) = (operation.slug(n), self.rows.users[0]);
+        plant!(self.server.world, planter(&name), |tx| {
+            let drafts = (0..n).map(|draft| post::ActiveModel {
+                published: Set(false),
+                published_at: Set(None),
+                ..post_row(format!("{name}-{draft}"), author, None)
+            });
+            Ok(tx.create_many::<post::Entity>(drafts.collect()).await?)
+        })
+    }
+
+    async fn own_product(&self, operation: &Operation, n: usize) -> Uuid {
+        let sku = operation.slug(n);
+        plant!(self.server.world, planter(&sku), |tx| {
+            let id = tx.create::<product::Entity>(product_row(sku, 1)).await?.id;
+            tx.create::<inventory::Entity>(stock_row(id.into(), 1_000))
+                .await?;
+            Ok(id.into())
+        })
+    }
+
+    async fn own_order(&self, operation: &Operation, n: usize, pay: bool) -> Uuid {
+        let by = Viewer::User {
+            id: self.own,
+            role: Role::Admin,
+        };
+        let products = &self.products[..n.min(orders::MAX_LINES)];
+        let line = |id: &Uuid| orders::Line {
+            product: (*id).into(),
+            quantity: 1,
+            unit_price: None,
+        };
+        let items = products.iter().map(line).collect();
+        plant!(self.server.world, planter(&operation.slug(n)), |tx| {
+            let order = orders::place(tx, &by, orders::PlaceOrder { items, pay }).await?;
+            Ok(order.id.into())
         })
     }
 
