@@ -29,6 +29,9 @@ on_every_engine! {
         posts(&server, &admin).await;
         records_by_id(&server, &admin).await;
         accounts(&server, &admin).await;
+        publishing(&server).await;
+        products(&server, &admin).await;
+        orders(&server, &admin).await;
         deletions(&server, &admin).await;
 
         let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
@@ -738,6 +741,347 @@ async fn accounts(server: &Server, admin: &As) {
     let yen = json!({ "currency": "JPY" });
     let yen = done(server, admin, "openAccount", yen, "account { id }").await;
     remove(server, admin, "Account", "account", &yen["id"], 0).await;
+}
+
+async fn publishing(server: &Server) {
+    let (_, gus) = server.log_in("gus", Role::User).await;
+    let mut drafts = Vec::new();
+    for title in ["First", "Second", "Third"] {
+        let input = json!({ "title": title, "content": "" });
+        drafts.push(done(server, &gus, "createPost", input, "post { id }").await);
+    }
+    done(
+        server,
+        &gus,
+        "publishPost",
+        at(&drafts[1], 0),
+        "post { id }",
+    )
+    .await;
+    let fields = "posts { id version published publishedAt }";
+    let stale = json!({ "items": [at(&drafts[0], 0), at(&drafts[1], 0)] });
+    let stale = server.mutate(&gus, "publishPosts", stale, fields).await;
+    assert_eq!(refused(&stale), "VersionConflict");
+    let path = json!(["input", "items", "1", "expectedVersion"]);
+    assert_eq!(
+        (&stale["errors"][0]["path"], &stale["posts"]),
+        (&path, &Value::Null)
+    );
+    let items = json!({ "items": [at(&drafts[2], 0), at(&drafts[1], 1), at(&drafts[0], 0)] });
+    let posts = done(server, &gus, "publishPosts", items, fields).await;
+    for (post, draft) in [(0, 2), (1, 1), (2, 0)] {
+        assert_eq!(posts[post]["id"], drafts[draft]["id"]);
+        assert_eq!(posts[post]["version"], 1, "one was published before");
+        assert_eq!(posts[post]["published"], true);
+        assert!(posts[post]["publishedAt"].is_string());
+    }
+}
+
+const PRODUCT: &str = "product { id version sku name price { amount currency } \
+    inventory { id version quantity product { id } createdAt updatedAt deletedAt purgeableAt } \
+    createdAt updatedAt deletedAt purgeableAt }";
+
+fn euros(amount: &str) -> Value {
+    json!({ "amount": amount, "currency": "EUR" })
+}
+
+async fn products(server: &Server, admin: &As) {
+    let (_, fay) = server.log_in("fay", Role::User).await;
+    let input =
+        json!({ "sku": "Lamp-1", "name": "Öllampe", "price": euros("1250"), "quantity": 5 });
+    let forbidden = server
+        .mutate(&fay, "createProduct", input.clone(), PRODUCT)
+        .await;
+    assert_eq!(refused(&forbidden), "Forbidden");
+    let lamp = done(server, admin, "createProduct", input, PRODUCT).await;
+    assert_eq!(
+        (&lamp["sku"], &lamp["name"], &lamp["price"]),
+        (&json!("Lamp-1"), &json!("Öllampe"), &euros("1250"))
+    );
+    assert_eq!(lamp["inventory"]["quantity"], 5);
+    assert_eq!(lamp["inventory"]["product"]["id"], lamp["id"]);
+    let input = json!({ "sku": "LAMP-1", "name": "Other", "price": euros("1"), "quantity": 0 });
+    let taken = server.mutate(admin, "createProduct", input, PRODUCT).await;
+    assert_eq!(refused(&taken), "AlreadyExists");
+    assert_eq!(taken["errors"][0]["path"], json!(["input", "sku"]));
+    let input = json!({ "sku": "rope", "name": "Rope", "price": euros("99"), "quantity": 10 });
+    done(server, admin, "createProduct", input, PRODUCT).await;
+
+    let input =
+        json!({ "id": lamp["id"], "expectedVersion": 0, "name": "Lamp", "price": euros("1300") });
+    let changed = done(server, admin, "updateProduct", input, PRODUCT).await;
+    assert_eq!(
+        (&changed["sku"], &changed["name"], &changed["price"]),
+        (&json!("Lamp-1"), &json!("Lamp"), &euros("1300"))
+    );
+    assert_eq!(
+        (&changed["version"], &changed["inventory"]["version"]),
+        (&json!(1), &json!(0))
+    );
+
+    let fields = "inventory { id version quantity product { version } }";
+    let by =
+        |by: i32, key: &str| json!({ "productId": lamp["id"], "by": by, "idempotencyKey": key });
+    let forbidden = server.mutate(&fay, "adjustStock", by(2, "a"), fields).await;
+    assert_eq!(refused(&forbidden), "Forbidden");
+    for _ in 0..2 {
+        let stock = done(server, admin, "adjustStock", by(2, "stock"), fields).await;
+        let expected = json!({ "id": lamp["inventory"]["id"], "version": 1, "quantity": 7,
+            "product": { "version": 1 } });
+        assert_eq!(stock, expected);
+    }
+    let short = "inventory { id } errors { ... on InsufficientStock { productId available } }";
+    let short = server
+        .mutate(admin, "adjustStock", by(-8, "more"), short)
+        .await;
+    assert_eq!(refused(&short), "InsufficientStock");
+    let error = &short["errors"][0];
+    assert_eq!(
+        (&error["productId"], &error["available"], &error["path"]),
+        (&lamp["id"], &json!(7), &json!(["input", "by"]))
+    );
+
+    let query = "query($id: ID!, $stock: ID!) {
+        byId: product(id: $id) { name } bySku: product(sku: \" lamp-1 \") { name }
+        none: product(sku: \"lamp\") { name }
+        products(orderBy: { field: SKU, direction: DESC }) { totalCount nodes { sku }
+            edges { cursor node { sku } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }
+        byName: products(first: 1) { nodes { name } pageInfo { hasNextPage } }
+        made: products(last: 1, orderBy: { field: CREATED_AT, direction: ASC }) { nodes { sku } }
+        node(id: $stock) { __typename ... on Inventory { quantity product { sku } } }
+        nodes(ids: [$id, $stock]) { __typename ... on Record { version } } }";
+    let variables = json!({ "id": lamp["id"], "stock": lamp["inventory"]["id"] });
+    let data = server.data(&NOBODY, query, variables).await;
+    assert_eq!(
+        (&data["byId"]["name"], &data["bySku"]["name"], &data["none"]),
+        (&json!("Lamp"), &json!("Lamp"), &Value::Null)
+    );
+    check_page(&data["products"]);
+    assert_eq!(data["products"]["totalCount"], 2);
+    assert_eq!(
+        data["products"]["nodes"],
+        json!([{ "sku": "rope" }, { "sku": "Lamp-1" }])
+    );
+    assert_eq!(data["byName"]["nodes"], json!([{ "name": "Lamp" }]));
+    assert_eq!(data["made"]["nodes"], json!([{ "sku": "rope" }]));
+    let stock = json!({ "__typename": "Inventory", "quantity": 7, "product": { "sku": "Lamp-1" } });
+    assert_eq!(data["node"], stock);
+    let nodes = json!([{ "__typename": "Product", "version": 1 }, { "__typename": "Inventory", "version": 1 }]);
+    assert_eq!(data["nodes"], nodes);
+
+    let input = json!({ "sku": "short", "name": "Short", "price": euros("1"), "quantity": 0 });
+    let short = done(server, admin, "createProduct", input, PRODUCT).await;
+    remove(server, admin, "Product", "product", &short["id"], 0).await;
+}
+
+const ORDER: &str = "order { id version status total { amount currency } buyer { name } \
+    account { id balance { amount } } \
+    items { productId quantity unitPrice { amount currency } product { sku inventory { quantity } } } \
+    createdAt updatedAt deletedAt purgeableAt }";
+
+async fn orders(server: &Server, admin: &As) {
+    let (_, hal) = server.log_in("hal", Role::User).await;
+    let (_, ida) = server.log_in("ida", Role::User).await;
+    let query = "{ products { nodes { id } } }";
+    let data = server.data(&NOBODY, query, json!({})).await;
+    // There are 7 at 13.00 EUR, and 10 at 0.99 EUR.
+    let [lamp, rope] = [0, 1].map(|n| data["products"]["nodes"][n]["id"].clone());
+    let lamps = |quantity: i32, price: &str| json!({ "productId": lamp, "quantity": quantity, "unitPrice": price });
+    let ropes = |quantity: i32| json!({ "productId": rope, "quantity": quantity });
+    let order = |items: Value, key: &str| json!({ "items": items, "idempotencyKey": key });
+
+    let input = order(json!([ropes(1)]), "k");
+    let nobody = server
+        .mutate(&NOBODY, "placeOrder", input.clone(), ORDER)
+        .await;
+    assert_eq!(refused(&nobody), "Forbidden");
+    let penniless = server.mutate(&hal, "placeOrder", input, ORDER).await;
+    assert_eq!(refused(&penniless), "ValidationFailed");
+    assert_eq!(
+        penniless["errors"][0]["message"],
+        "You have no account in EUR: open one."
+    );
+    let input = json!({ "currency": "EUR" });
+    let account = done(server, &hal, "openAccount", input, "account { id }").await;
+    let put = json!({ "to": account["id"], "amount": "5000", "idempotencyKey": "hal" });
+    done(server, admin, "deposit", put, "transfer { id }").await;
+
+    let details = "order { id } errors { ... on PriceChanged { productId current { amount currency } } \
+        ... on InsufficientStock { productId available } ... on InsufficientFunds { accountId balance { amount } } }";
+    for (items, error) in [
+        (
+            json!([ropes(1), lamps(1, "1250")]),
+            json!({ "__typename": "PriceChanged", "path": ["input", "items", "1", "unitPrice"],
+                "productId": lamp, "current": euros("1300") }),
+        ),
+        (
+            json!([ropes(1), lamps(8, "1300")]),
+            json!({ "__typename": "InsufficientStock", "path": ["input", "items", "1", "quantity"],
+                "productId": lamp, "available": 7 }),
+        ),
+        (
+            json!([lamps(4, "1300")]),
+            json!({ "__typename": "InsufficientFunds", "path": ["input", "items"],
+                "accountId": account["id"], "balance": { "amount": "5000" } }),
+        ),
+    ] {
+        let mut payload = server
+            .mutate(&hal, "placeOrder", order(items, "k"), details)
+            .await;
+        assert_eq!(refused(&payload), error["__typename"]);
+        let found = payload["errors"][0].as_object_mut().expect("an error");
+        found.remove("message");
+        assert_eq!(json!(found), error);
+    }
+
+    let both = json!([ropes(2), lamps(1, "1300")]);
+    let bought = done(server, &hal, "placeOrder", order(both.clone(), "b"), ORDER).await;
+    assert_eq!(
+        (&bought["status"], &bought["version"], &bought["total"]),
+        (&json!("PAID"), &json!(0), &euros("1498"))
+    );
+    assert_eq!(
+        (&bought["buyer"], &bought["account"]),
+        (
+            &json!({ "name": "hal" }),
+            &json!({ "id": account["id"], "balance": { "amount": "3502" } })
+        )
+    );
+    let lines = json!([
+        { "productId": rope, "quantity": 2, "unitPrice": euros("99"),
+            "product": { "sku": "rope", "inventory": { "quantity": 8 } } },
+        { "productId": lamp, "quantity": 1, "unitPrice": euros("1300"),
+            "product": { "sku": "Lamp-1", "inventory": { "quantity": 6 } } },
+    ]);
+    assert_eq!(bought["items"], lines);
+    let again = done(server, &hal, "placeOrder", order(both, "b"), ORDER).await;
+    assert_eq!(again, bought);
+
+    let mut input = order(json!([lamps(2, "1300")]), "later");
+    input["payNow"] = json!(false);
+    let aside = done(server, &hal, "placeOrder", input, ORDER).await;
+    assert_eq!(
+        (&aside["status"], &aside["account"]),
+        (&json!("PENDING"), &Value::Null)
+    );
+    let unpaid = server
+        .mutate(admin, "shipOrder", at(&aside, 0), ORDER)
+        .await;
+    assert_eq!(refused(&unpaid), "ValidationFailed");
+    assert_eq!(
+        unpaid["errors"][0]["message"],
+        "A PENDING order cannot be shipped."
+    );
+    let not_theirs = server.mutate(admin, "payOrder", at(&aside, 0), ORDER).await;
+    assert_eq!(refused(&not_theirs), "Forbidden");
+    let paid = done(server, &hal, "payOrder", at(&aside, 0), ORDER).await;
+    assert_eq!(
+        (
+            &paid["status"],
+            &paid["version"],
+            &paid["account"]["balance"]["amount"]
+        ),
+        (&json!("PAID"), &json!(1), &json!("902"))
+    );
+    let forbidden = server.mutate(&hal, "shipOrder", at(&aside, 1), ORDER).await;
+    assert_eq!(refused(&forbidden), "Forbidden");
+    let shipped = done(server, admin, "shipOrder", at(&aside, 1), ORDER).await;
+    assert_eq!(
+        (
+            &shipped["status"],
+            &shipped["version"],
+            &shipped["account"]["id"]
+        ),
+        (&json!("SHIPPED"), &json!(2), &account["id"])
+    );
+    let gone = server
+        .mutate(&hal, "cancelOrder", at(&aside, 2), ORDER)
+        .await;
+    assert_eq!(refused(&gone), "ValidationFailed");
+    assert_eq!(gone["errors"][0]["path"], json!(["input", "id"]));
+    let cancelled = done(server, &hal, "cancelOrder", at(&bought, 0), ORDER).await;
+    assert_eq!(
+        (
+            &cancelled["status"],
+            &cancelled["account"]["balance"]["amount"]
+        ),
+        (&json!("CANCELLED"), &json!("2400"))
+    );
+    assert_eq!(
+        (
+            &cancelled["items"][0]["product"]["inventory"]["quantity"],
+            &cancelled["items"][1]["product"]["inventory"]["quantity"]
+        ),
+        (&json!(10), &json!(5))
+    );
+
+    let query = "query($id: ID!, $account: ID!) { order(id: $id) { status }
+        orders(first: 1) { totalCount nodes { id status } edges { cursor node { id status } }
+            pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }
+        node(id: $id) { __typename ... on Order { total { amount } } }
+        nodes(ids: [$id]) { __typename ... on Record { version } }
+        account(id: $account) { transfers { nodes { kind amount { amount } fromId toId order { id } } } } }";
+    let variables = json!({ "id": bought["id"], "account": account["id"] });
+    let data = server.data(&hal, query, variables.clone()).await;
+    assert_eq!(data["order"]["status"], "CANCELLED");
+    check_page(&data["orders"]);
+    assert_eq!(
+        (&data["orders"]["totalCount"], &data["orders"]["nodes"]),
+        (
+            &json!(2),
+            &json!([{ "id": aside["id"], "status": "SHIPPED" }])
+        )
+    );
+    assert_eq!(
+        data["node"],
+        json!({ "__typename": "Order", "total": { "amount": "1498" } })
+    );
+    assert_eq!(
+        data["nodes"],
+        json!([{ "__typename": "Order", "version": 1 }])
+    );
+    let moved = |kind: &str, amount: &str, from: &Value, to: &Value, order: Value| json!({ "kind": kind, "amount": { "amount": amount }, "fromId": from, "toId": to, "order": order });
+    let (own, of) = (&account["id"], |order: &Value| json!({ "id": order["id"] }));
+    let transfers = json!([
+        moved("REFUND", "1498", &Value::Null, own, of(&bought)),
+        moved("PAYMENT", "2600", own, &Value::Null, of(&aside)),
+        moved("PAYMENT", "1498", own, &Value::Null, of(&bought)),
+        moved("DEPOSIT", "5000", &Value::Null, own, Value::Null),
+    ]);
+    assert_eq!(data["account"]["transfers"]["nodes"], transfers);
+    // Somebody else's orders are not there; who moderates sees them all, but not who paid.
+    for who in [&ida, &NOBODY] {
+        let data = server.data(who, query, variables.clone()).await;
+        assert_eq!(
+            (&data["order"], &data["node"], &data["orders"]["totalCount"]),
+            (&Value::Null, &Value::Null, &json!(0))
+        );
+    }
+    let (_, mona) = server.log_in("mona", Role::Moderator).await;
+    let query = "query($id: ID!) { order(id: $id) { buyer { name } account { id } } orders { totalCount } }";
+    let data = server.data(&mona, query, variables).await;
+    assert_eq!(
+        data,
+        json!({ "order": { "buyer": { "name": "hal" }, "account": null }, "orders": { "totalCount": 2 } })
+    );
+
+    // What was sold is deleted, and stays in its orders.
+    let gone = json!({ "id": rope, "expectedVersion": 0 });
+    done(server, admin, "deleteProduct", gone, PRODUCT).await;
+    let input = order(json!([ropes(1)]), "gone");
+    let none = server.mutate(&hal, "placeOrder", input, ORDER).await;
+    assert_eq!(refused(&none), "NotFound");
+    let query = "query($id: ID!) { order(id: $id) { items { productId product { sku deletedAt inventory { quantity } } } } }";
+    for (who, seen) in [(&hal, false), (admin, true)] {
+        let data = server.data(who, query, json!({ "id": bought["id"] })).await;
+        let line = &data["order"]["items"][0];
+        assert_eq!(line["productId"], rope);
+        assert_eq!(line["product"].is_object(), seen);
+        assert_eq!(line["product"]["inventory"], Value::Null);
+    }
+    let gone = json!({ "id": rope, "expectedVersion": 1 });
+    let kept = server.mutate(admin, "purgeProduct", gone, PRODUCT).await;
+    assert_eq!(refused(&kept), "StillReferenced");
 }
 
 async fn deletions(server: &Server, admin: &As) {
