@@ -5,7 +5,7 @@ use plimsoll_domain::{
     order,
     policy::{Act, RULES, Subject, Who},
     post,
-    product::{self, inventory},
+    product::inventory,
     tag,
     transfer::Transfer,
     user::{self, User},
