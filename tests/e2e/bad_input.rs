@@ -25,6 +25,8 @@ struct Stage {
     tag: Value,
     post: Value,
     account: Value,
+    product: Value,
+    order: Value,
 }
 
 async fn stage(server: &Server) -> Stage {
@@ -44,7 +46,14 @@ async fn stage(server: &Server) -> Stage {
     let opened = server
         .mutate(&admin, "openAccount", input, "account { id }")
         .await;
+    let product = product(server, &admin, "lamp", "250", "EUR").await;
+    let input = json!({ "items": [line(&product, 1)], "payNow": false, "idempotencyKey": "stage" });
+    let placed = server
+        .mutate(&admin, "placeOrder", input, "order { id }")
+        .await;
     Stage {
+        product,
+        order: placed["order"]["id"].clone(),
         user,
         account: opened["account"]["id"].clone(),
         profile: made["profile"]["id"].clone(),
@@ -55,6 +64,21 @@ async fn stage(server: &Server) -> Stage {
     }
 }
 
+/// A product, ten of it.
+async fn product(server: &Server, admin: &As, sku: &str, amount: &str, currency: &str) -> Value {
+    let price = json!({ "amount": amount, "currency": currency });
+    let input = json!({ "sku": sku, "name": sku, "price": price, "quantity": 10 });
+    let made = server.mutate(admin, "createProduct", input, "product { id }");
+    let made = made.await;
+    accepted(&made);
+    made["product"]["id"].clone()
+}
+
+/// A line of an order, at any price.
+fn line(product: &Value, quantity: i32) -> Value {
+    json!({ "productId": product, "quantity": quantity })
+}
+
 /// Everything that clients can see of the database.
 async fn everything(server: &Server, stage: &Stage) -> Value {
     let page = |name: &str, fields: &str| {
@@ -62,12 +86,19 @@ async fn everything(server: &Server, stage: &Stage) -> Value {
             "{name}(first: 200, scope: WITH_DELETED) {{ totalCount nodes {{ id version updatedAt {fields} }} }}"
         )
     };
+    // These are never deleted.
+    let orders = "orders(first: 200) { totalCount nodes { id version updatedAt status \
+                  total { amount } items { quantity } } }";
     let query = format!(
-        "{{ {} {} {} {} {} deletions {{ totalCount }} }}",
+        "{{ {} {} {} {} {} {} {orders} deletions {{ totalCount }} }}",
         page("users", "name email profile { version bio metadata }"),
         page("categories", "name slug"),
         page("tags", "name slug"),
         page("accounts", "balance { amount } transfers { totalCount }"),
+        page(
+            "products",
+            "sku name price { amount currency } inventory { version quantity }"
+        ),
         page(
             "posts",
             "title slug tags { id } coAuthors { id } category { id }"
@@ -125,12 +156,12 @@ on_every_engine! {
             assert_eq!(server.code(&stage.admin, query, json!({ "id": post })).await, "BAD_USER_INPUT", "{query}");
         }
         // Neither id nor slug, or both.
-        for query in ["{ post { id } }", "{ tag { id } }", "{ category { id } }",
+        for query in ["{ post { id } }", "{ product { id } }", "{ tag { id } }", "{ category { id } }",
             "query($id: ID!) { post(id: $id, slug: \"post\") { id } }"] {
             assert_eq!(server.code(&stage.admin, query, json!({ "id": post })).await, "BAD_USER_INPUT", "{query}");
         }
         // Well formed and unknown: null, or NotFound.
-        for kind in ["user", "profile", "category", "tag", "post", "account", "transfer"] {
+        for kind in ["user", "profile", "category", "tag", "post", "account", "transfer", "product", "inventory", "order"] {
             let id = json!({ "id": format!("{kind}_00000000000000000000000001") });
             assert_eq!(server.data(&stage.admin, node, id.clone()).await["node"], Value::Null);
         }
@@ -182,6 +213,8 @@ on_every_engine! {
                 format!("users({arguments}) {{ nodes {{ id }} }}"),
                 format!("deletions({arguments}) {{ nodes {{ id }} }}"),
                 format!("accounts({arguments}) {{ nodes {{ id }} }}"),
+                format!("products({arguments}) {{ nodes {{ id }} }}"),
+                format!("orders({arguments}) {{ nodes {{ id }} }}"),
                 format!("users {{ nodes {{ posts({arguments}) {{ nodes {{ id }} }} }} }}"),
                 format!("category(slug: \"category\") {{ children({arguments}) {{ nodes {{ id }} }} }}"),
             ];
@@ -227,6 +260,11 @@ on_every_engine! {
             ("updateUser", &stage.user, "user", json!({ "name": "no" })),
             ("deleteUser", &stage.user, "user", json!({})),
             ("deleteAccount", &stage.account, "account", json!({})),
+            ("updateProduct", &stage.product, "product", json!({ "name": "no" })),
+            ("deleteProduct", &stage.product, "product", json!({})),
+            ("payOrder", &stage.order, "order", json!({})),
+            ("shipOrder", &stage.order, "order", json!({})),
+            ("cancelOrder", &stage.order, "order", json!({})),
         ];
         for (name, id, field, input) in targets {
             for version in [-1, i32::MIN, 2, 1_000_000, i32::MAX] {
@@ -299,6 +337,190 @@ on_every_engine! {
         assert_eq!(everything(&server, &stage).await, before);
     }
 
+    async fn orders_that_cannot_be_take_nothing(server) {
+        let stage = stage(&server).await;
+        let put = json!({ "to": stage.account, "amount": "1000", "idempotencyKey": "start" });
+        accepted(&server.mutate(&stage.admin, "deposit", put, "transfer { id }").await);
+        let lamp = &stage.product;
+        let dear = product(&server, &stage.admin, "dear", &i64::MAX.to_string(), "EUR").await;
+        let foreign = product(&server, &stage.admin, "foreign", "1", "USD").await;
+        let unknown = |n: usize| json!(format!("product_{n:026}"));
+        let lines = |n: usize| (1..=n).map(|n| line(&unknown(n), 1)).collect::<Vec<_>>();
+        let priced = |amount: &str| json!({ "productId": lamp, "quantity": 1, "unitPrice": amount });
+        let before = everything(&server, &stage).await;
+        let cases = [
+            (json!([]), "ValidationFailed", vec![]),
+            (json!(lines(101)), "ValidationFailed", vec![]),
+            (json!(lines(800)), "ValidationFailed", vec![]),
+            (json!(lines(100)), "NotFound", vec!["0", "productId"]),
+            (json!([line(lamp, 1), line(&unknown(1), 1)]), "NotFound", vec!["1", "productId"]),
+            (json!([line(lamp, 1), line(lamp, 1)]), "ValidationFailed", vec!["1", "productId"]),
+            (json!([line(lamp, 0)]), "ValidationFailed", vec!["0", "quantity"]),
+            (json!([line(lamp, -1)]), "ValidationFailed", vec!["0", "quantity"]),
+            (json!([line(lamp, i32::MIN)]), "ValidationFailed", vec!["0", "quantity"]),
+            (json!([line(lamp, 1_000_001)]), "ValidationFailed", vec!["0", "quantity"]),
+            (json!([line(lamp, i32::MAX)]), "ValidationFailed", vec!["0", "quantity"]),
+            // One is set aside.
+            (json!([line(lamp, 10)]), "InsufficientStock", vec!["0", "quantity"]),
+            (json!([line(lamp, 1_000_000)]), "InsufficientStock", vec!["0", "quantity"]),
+            (json!([line(&dear, 2)]), "ValidationFailed", vec!["0", "quantity"]),
+            (json!([line(lamp, 1), line(&dear, 1)]), "ValidationFailed", vec!["1", "quantity"]),
+            (json!([line(&dear, 1)]), "InsufficientFunds", vec![]),
+            (json!([line(lamp, 5)]), "InsufficientFunds", vec![]),
+            (json!([line(lamp, 1), line(&foreign, 1)]), "ValidationFailed", vec!["1", "productId"]),
+            (json!([line(&foreign, 1)]), "ValidationFailed", vec![]),
+            (json!([priced("249")]), "PriceChanged", vec!["0", "unitPrice"]),
+            (json!([priced("0")]), "PriceChanged", vec!["0", "unitPrice"]),
+            (json!([priced("-250")]), "PriceChanged", vec!["0", "unitPrice"]),
+            (json!([priced(&i64::MAX.to_string())]), "PriceChanged", vec!["0", "unitPrice"]),
+        ];
+        for (items, refusal, place) in cases {
+            let input = json!({ "items": items, "idempotencyKey": "k" });
+            let payload = server.mutate(&stage.admin, "placeOrder", input, "order { id }").await;
+            assert_eq!(refused(&payload), refusal, "{place:?}");
+            let path = json!([vec!["input", "items"], place].concat());
+            assert_eq!((&payload["errors"][0]["path"], &payload["order"]), (&path, &Value::Null));
+        }
+        let query = crate::client::mutation("placeOrder", "order { id }");
+        let input = json!({ "items": lines(10_000), "idempotencyKey": "k" });
+        assert_eq!(server.code(&stage.admin, &query, json!({ "input": input })).await, "QUERY_TOO_COMPLEX");
+        // Ids of no product, and what is no Int and no amount.
+        for item in [
+            line(&stage.post, 1), line(&json!("lamp"), 1), line(&json!(null), 1), json!({}), json!(null),
+            json!({ "productId": lamp, "quantity": 2_147_483_648_i64 }), json!({ "productId": lamp, "quantity": 1.5 }),
+            json!({ "productId": lamp, "quantity": "1" }), json!({ "productId": lamp, "quantity": null }),
+            priced("9223372036854775808"), priced("1.0"), priced(""),
+        ] {
+            let input = json!({ "items": [item], "idempotencyKey": "k" });
+            let code = server.code(&stage.admin, &query, json!({ "input": input })).await;
+            assert!(["GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code.as_str()), "{item} {code}");
+        }
+        assert_eq!(everything(&server, &stage).await, before);
+    }
+
+    async fn somebody_elses_order_is_not_there(server) {
+        let stage = stage(&server).await;
+        let (_, bob) = server.log_in("bob", Role::User).await;
+        let (_, mona) = server.log_in("mona", Role::Moderator).await;
+        let before = everything(&server, &stage).await;
+        let unknown = json!("order_00000000000000000000000001");
+        for name in ["payOrder", "shipOrder", "cancelOrder"] {
+            for (who, id) in [(&bob, &stage.order), (&NOBODY, &stage.order), (&stage.admin, &unknown)] {
+                let input = json!({ "id": id, "expectedVersion": 0 });
+                let payload = server.mutate(who, name, input, "order { id }").await;
+                let refusal = if who.0.is_some() { "NotFound" } else { "Forbidden" };
+                assert_eq!(refused(&payload), refusal, "{name}");
+                if refusal == "NotFound" {
+                    assert_eq!(payload["errors"][0]["path"], json!(["input", "id"]));
+                }
+            }
+        }
+        // Who moderates sees it, and pays for nobody.
+        let input = json!({ "id": stage.order, "expectedVersion": 0 });
+        let payload = server.mutate(&mona, "payOrder", input, "order { id }").await;
+        assert_eq!(refused(&payload), "Forbidden");
+        assert_eq!(everything(&server, &stage).await, before);
+    }
+
+    async fn products_that_cannot_be_are_not_made(server) {
+        let stage = stage(&server).await;
+        let before = everything(&server, &stage).await;
+        let good = json!({ "sku": "new", "name": "New", "quantity": 0,
+            "price": { "amount": "1", "currency": "EUR" } });
+        let money = |amount: &str, currency: &str| json!({ "amount": amount, "currency": currency });
+        for (field, value) in [
+            ("price", money("0", "EUR")), ("price", money("-1", "EUR")), ("price", money("-9223372036854775808", "EUR")),
+            ("price", money("1", "")), ("price", money("1", "EURO")), ("price", money("1", "eur")), ("price", money("1", "QQQ")),
+            ("price", money("1", "💶")), ("price", money("1", "' OR 1=1 --")),
+            ("quantity", json!(-1)), ("quantity", json!(i32::MIN)), ("quantity", json!(1_000_000_001)),
+            ("quantity", json!(i32::MAX)), ("sku", json!("")), ("sku", json!(" ")), ("sku", json!("é".repeat(101))),
+            ("sku", json!("a\nb")), ("name", json!("")), ("name", json!("é".repeat(201))),
+        ] {
+            let mut input = good.clone();
+            input[field] = value.clone();
+            let payload = server.mutate(&stage.admin, "createProduct", input, "product { id }").await;
+            assert_eq!(refused(&payload), "ValidationFailed", "{field} {value}");
+            assert_eq!(payload["errors"][0]["path"], json!(["input", field]));
+            if field != "quantity" {
+                let mut input = json!({ "id": stage.product, "expectedVersion": 0 });
+                input[field] = value.clone();
+                let payload = server.mutate(&stage.admin, "updateProduct", input, "product { id }").await;
+                assert_eq!(refused(&payload), "ValidationFailed", "{field} {value}");
+                assert_eq!(payload["errors"][0]["path"], json!(["input", field]));
+            }
+        }
+        for field in ["sku", "name", "price"] {
+            let mut input = json!({ "id": stage.product, "expectedVersion": 0 });
+            input[field] = Value::Null;
+            let payload = server.mutate(&stage.admin, "updateProduct", input, "product { id }").await;
+            assert_eq!(refused(&payload), "ValidationFailed", "{field}");
+        }
+        let unknown = json!("product_00000000000000000000000001");
+        for (id, by, refusal, path) in [
+            (&stage.product, 0, "ValidationFailed", "by"),
+            (&stage.product, -10, "InsufficientStock", "by"),
+            (&stage.product, i32::MIN, "InsufficientStock", "by"),
+            (&stage.product, 1_000_000_000, "ValidationFailed", "by"),
+            (&stage.product, i32::MAX, "ValidationFailed", "by"),
+            (&unknown, 1, "NotFound", "productId"),
+        ] {
+            let input = json!({ "productId": id, "by": by, "idempotencyKey": "k" });
+            let payload = server.mutate(&stage.admin, "adjustStock", input, "inventory { id }").await;
+            assert_eq!(refused(&payload), refusal, "{by}");
+            assert_eq!(payload["errors"][0]["path"], json!(["input", path]));
+        }
+        assert_eq!(everything(&server, &stage).await, before);
+    }
+
+    async fn posts_that_cannot_be_published_together_stay_as_they_are(server) {
+        let stage = stage(&server).await;
+        let (_, bob) = server.log_in("bob", Role::User).await;
+        let mut drafts = Vec::new();
+        for n in 0..2 {
+            let input = json!({ "title": format!("Draft {n}"), "content": "" });
+            let made = server.mutate(&stage.admin, "createPost", input, "post { id }").await;
+            drafts.push(made["post"]["id"].clone());
+        }
+        let before = everything(&server, &stage).await;
+        let seen = |id: &Value, version: i32| json!({ "id": id, "expectedVersion": version });
+        let unknown = |n: usize| seen(&json!(format!("post_{n:026}")), 0);
+        let unknown_ones = |n: usize| (1..=n).map(unknown).collect::<Vec<_>>();
+        let (one, two) = (&drafts[0], &drafts[1]);
+        for (items, refusal, place) in [
+            (json!([]), "ValidationFailed", vec![]),
+            (json!(unknown_ones(201)), "ValidationFailed", vec![]),
+            (json!(unknown_ones(800)), "ValidationFailed", vec![]),
+            (json!(unknown_ones(200)), "NotFound", vec!["0", "id"]),
+            (json!([seen(one, 0), unknown(1)]), "NotFound", vec!["1", "id"]),
+            (json!([seen(one, 0), seen(one, 0)]), "ValidationFailed", vec!["1", "id"]),
+            (json!([seen(one, 0), seen(two, 1)]), "VersionConflict", vec!["1", "expectedVersion"]),
+            (json!([seen(one, 0), seen(two, -1)]), "VersionConflict", vec!["1", "expectedVersion"]),
+            (json!([seen(one, i32::MAX), seen(two, 0)]), "VersionConflict", vec!["0", "expectedVersion"]),
+        ] {
+            let input = json!({ "items": items });
+            let payload = server.mutate(&stage.admin, "publishPosts", input, "posts { id }").await;
+            assert_eq!(refused(&payload), refusal, "{place:?}");
+            let path = json!([vec!["input", "items"], place].concat());
+            assert_eq!((&payload["errors"][0]["path"], &payload["posts"]), (&path, &Value::Null));
+        }
+        // Somebody else's drafts are not there, and somebody else's post is not theirs to publish.
+        let input = json!({ "items": [seen(one, 0)] });
+        let payload = server.mutate(&bob, "publishPosts", input, "posts { id }").await;
+        assert_eq!(refused(&payload), "NotFound");
+        let input = json!({ "items": [seen(&stage.post, 1)] });
+        let payload = server.mutate(&bob, "publishPosts", input, "posts { id }").await;
+        assert_eq!(refused(&payload), "Forbidden");
+        let query = crate::client::mutation("publishPosts", "posts { id }");
+        let input = json!({ "items": unknown_ones(10_000) });
+        assert_eq!(server.code(&stage.admin, &query, json!({ "input": input })).await, "QUERY_TOO_COMPLEX");
+        for item in [seen(&stage.tag, 0), seen(&json!("post"), 0), json!({ "id": one }), json!(null)] {
+            let input = json!({ "items": [item] });
+            let code = server.code(&stage.admin, &query, json!({ "input": input })).await;
+            assert!(["GRAPHQL_VALIDATION_FAILED", "BAD_USER_INPUT"].contains(&code.as_str()), "{item} {code}");
+        }
+        assert_eq!(everything(&server, &stage).await, before);
+    }
+
     async fn nul_is_refused_in_every_text_of_every_mutation(server) {
         let stage = stage(&server).await;
         let before = everything(&server, &stage).await;
@@ -332,23 +554,37 @@ on_every_engine! {
             ("transferFunds", "transfer { id }", json!({
                 "from": stage.account, "to": "account_00000000000000000000000001", "amount": "1",
                 "idempotencyKey": "k" })),
+            ("createProduct", "product { id }", json!({
+                "sku": "x", "name": "x", "price": { "amount": "1", "currency": "EUR" }, "quantity": 1 })),
+            ("updateProduct", "product { id }", change(&stage.product, json!({
+                "sku": "x", "name": "x", "price": { "amount": "1", "currency": "EUR" } }))),
+            ("adjustStock", "inventory { id }", json!({
+                "productId": stage.product, "by": 1, "idempotencyKey": "k" })),
+            ("placeOrder", "order { id }", json!({
+                "items": [line(&stage.product, 1)], "payNow": false, "idempotencyKey": "k" })),
             ("createPost", "post { id }", json!({ "title": "x", "slug": "x", "content": "x" })),
             ("updatePost", "post { id }", published(json!({ "title": "x", "slug": "x", "content": "x" }))),
         ];
         let mut tried = BTreeSet::new();
         for (name, selection, good) in &inputs {
             for (field, value) in good.as_object().expect("an input is an object") {
+                let mut place = format!("{name}.{field}");
                 let texts: Vec<Value> = match value {
+                    Value::Object(_) if field == "price" => {
+                        place = "money.currency".into();
+                        let money = |currency: &str| json!({ "amount": "1", "currency": currency });
+                        ["E\u{0}UR", "EUR\u{0}", "\u{0}EUR"].map(money).into()
+                    }
                     Value::Object(_) => vec![
                         json!({ "k": "a\u{0}b" }), json!({ "a\u{0}b": 1 }), json!({ "k": [{ "l": "\u{0}" }] }),
                     ],
-                    Value::String(text) if !matches!(field.as_str(), "id" | "userId" | "from" | "to" | "amount") => {
+                    Value::String(text) if !matches!(field.as_str(), "id" | "userId" | "productId" | "from" | "to" | "amount") => {
                         let (head, tail) = text.split_at(1);
                         vec![json!(format!("{head}\u{0}{tail}")), json!(format!("{text}\u{0}")), json!(format!("\u{0}{text}"))]
                     }
                     _ => continue,
                 };
-                tried.insert(format!("{name}.{field}"));
+                tried.insert(place);
                 for text in texts {
                     let mut input = good.clone();
                     input[field] = text.clone();
@@ -384,6 +620,9 @@ on_every_engine! {
                 for who in [&NOBODY, &stage.admin] {
                     let data = server.data(who, &query, json!({ "slug": slug })).await;
                     assert_eq!(data[field], Value::Null, "{field} {slug:?}");
+                    let query = "query($sku: String) { product(sku: $sku) { id } }";
+                    let data = server.data(who, query, json!({ "sku": slug })).await;
+                    assert_eq!(data["product"], Value::Null, "{slug:?}");
                 }
             }
         }
