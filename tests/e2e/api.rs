@@ -32,6 +32,7 @@ on_every_engine! {
         publishing(&server).await;
         products(&server, &admin).await;
         orders(&server, &admin).await;
+        many_at_once(&server, &admin).await;
         deletions(&server, &admin).await;
 
         let query = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
@@ -775,6 +776,61 @@ async fn publishing(server: &Server) {
         assert_eq!(posts[post]["published"], true);
         assert!(posts[post]["publishedAt"].is_string());
     }
+}
+
+/// A thousand at once, in one request.
+async fn many_at_once(server: &Server, admin: &As) {
+    let fields = "tags { id version name slug }";
+    let tags = |name: &str, on_conflict: &str| {
+        let named = |slug: &str| json!({ "name": name, "slug": slug });
+        let tags = [named("bulk-a"), named("bulk-b")];
+        json!({ "tags": tags, "onConflict": on_conflict })
+    };
+    let made = done(server, admin, "createTags", tags("One", "FAIL"), fields).await;
+    assert_eq!(
+        (&made[1]["slug"], &made[1]["version"]),
+        (&json!("bulk-b"), &json!(0))
+    );
+    let taken = server
+        .mutate(admin, "createTags", tags("Two", "FAIL"), fields)
+        .await;
+    assert_eq!(refused(&taken), "AlreadyExists");
+    let path = json!(["input", "tags", "0", "slug"]);
+    assert_eq!(
+        (&taken["errors"][0]["path"], &taken["tags"]),
+        (&path, &Value::Null)
+    );
+    let skipped = done(server, admin, "createTags", tags("Two", "SKIP"), fields).await;
+    assert_eq!(skipped, made);
+    let updated = done(server, admin, "createTags", tags("Two", "UPDATE"), fields).await;
+    assert_eq!(
+        (&updated[0]["name"], &updated[0]["version"]),
+        (&json!("Two"), &json!(1))
+    );
+
+    let fields = "products { sku version inventory { quantity } }";
+    let products = |count: usize| -> Vec<Value> {
+        let product = |n| {
+            let (sku, name) = (format!("BULK-{n}"), format!("Number {n}"));
+            json!({ "sku": sku, "name": name, "price": euros("5"), "quantity": n })
+        };
+        (0..count).map(product).collect()
+    };
+    let input = json!({ "products": products(1_000), "onConflict": "UPDATE" });
+    let made = done(server, admin, "importProducts", input.clone(), fields).await;
+    assert_eq!(made.as_array().map(Vec::len), Some(1_000));
+    assert_eq!(
+        made[999],
+        json!({ "sku": "BULK-999", "version": 0, "inventory": { "quantity": 999 } })
+    );
+    let again = done(server, admin, "importProducts", input, fields).await;
+    assert_eq!(again, made, "nothing differs");
+    let input = json!({ "products": products(1_001), "onConflict": "SKIP" });
+    let many = server
+        .mutate(admin, "importProducts", input, "products { id }")
+        .await;
+    assert_eq!(refused(&many), "ValidationFailed");
+    assert_eq!(many["errors"][0]["path"], json!(["input", "products"]));
 }
 
 const PRODUCT: &str = "product { id version sku name price { amount currency } \

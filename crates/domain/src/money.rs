@@ -31,7 +31,7 @@ impl fmt::Display for Money {
 }
 
 impl Check {
-    /// The code of a currency of ISO 4217, in upper case.
+    /// The code of a currency of ISO 4217. It is in upper case; `eur` is none.
     pub(crate) fn currency(&mut self, field: &str, text: &str) -> String {
         let code = text.trim();
         if iso_currency::Currency::from_code(code).is_none() {
