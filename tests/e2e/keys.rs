@@ -98,7 +98,7 @@ on_every_engine! {
         for (input, path) in [
             (two.input("101", "k"), "idempotencyKey"),
             (two.input("1", ""), "idempotencyKey"),
-            (two.input("1", "two words"), "idempotencyKey"),
+            (two.input("1", "blank "), "idempotencyKey"),
             (two.input("1", &"k".repeat(201)), "idempotencyKey"),
         ] {
             let payload = server.mutate(&two.ada, "transferFunds", input, fields).await;

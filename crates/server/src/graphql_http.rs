@@ -1204,7 +1204,7 @@ mod tests {
                 "GRAPHQL_VALIDATION_FAILED",
             ),
             (&"{echo}".repeat(20_000), json!({}), "QUERY_TOO_COMPLEX"),
-            ("{echo}", json!({"x": vec![0; 10_000]}), "QUERY_TOO_COMPLEX"),
+            ("{echo}", json!({"x": vec![0; 20_000]}), "QUERY_TOO_COMPLEX"),
         ] {
             let body = json!({ "query": query, "variables": variables }).to_string();
             for (accept, status) in [(NEW, 400), (JSON, 200)] {
