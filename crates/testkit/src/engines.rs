@@ -222,6 +222,9 @@ pub async fn empty_database(engine: Engine) -> Option<TestDatabase> {
 ///
 ///     /// A body may use `?` when it says what it returns.
 ///     async fn a_deleted_post_is_not_found(mut db) -> anyhow::Result<()> { … }
+///
+///     // Of an engine on which it cannot happen, nothing is claimed.
+///     async fn a_lost_commit_is_told(db) on [Postgres, MariaDb] { … }
 /// }
 /// ```
 #[macro_export]
@@ -232,8 +235,24 @@ macro_rules! on_every_engine {
     (@tests ($setup:path)) => {};
     (@tests ($setup:path)
         $(#[$meta:meta])*
+        async fn $name:ident($db:pat_param) on [$($engine:ident),+] $body:block
+        $($rest:tt)*
+    ) => {
+        $crate::on_every_engine! { @test ($setup) [$(#[$meta])*] $name ($db) [$($engine)+] $body }
+        $crate::on_every_engine! { @tests ($setup) $($rest)* }
+    };
+    (@tests ($setup:path)
+        $(#[$meta:meta])*
         async fn $name:ident($db:pat_param) $(-> $outcome:ty)? $body:block
         $($rest:tt)*
+    ) => {
+        $crate::on_every_engine! {
+            @test ($setup) [$(#[$meta])*] $name ($db) [Sqlite Postgres MariaDb] $(-> $outcome)? $body
+        }
+        $crate::on_every_engine! { @tests ($setup) $($rest)* }
+    };
+    (@test ($setup:path) $metas:tt $name:ident ($db:pat_param) [$($engine:ident)+]
+        $(-> $outcome:ty)? $body:block
     ) => {
         // One function for all engines, so that the body is compiled once.
         #[cfg(test)]
@@ -247,26 +266,29 @@ macro_rules! on_every_engine {
 
         #[cfg(test)]
         mod $name {
-            $(#[$meta])*
-            #[test]
-            fn sqlite() {
-                $crate::engines::run(super::$name($crate::engines::Engine::Sqlite));
-            }
-
-            $(#[$meta])*
-            #[test]
-            fn postgres() {
-                $crate::engines::run(super::$name($crate::engines::Engine::Postgres));
-            }
-
-            $(#[$meta])*
-            #[test]
-            fn mariadb() {
-                $crate::engines::run(super::$name($crate::engines::Engine::MariaDb));
-            }
+            $($crate::on_every_engine! { @engine $engine $metas $name })+
         }
-
-        $crate::on_every_engine! { @tests ($setup) $($rest)* }
+    };
+    (@engine Sqlite [$($meta:tt)*] $name:ident) => {
+        $($meta)*
+        #[test]
+        fn sqlite() {
+            $crate::engines::run(super::$name($crate::engines::Engine::Sqlite));
+        }
+    };
+    (@engine Postgres [$($meta:tt)*] $name:ident) => {
+        $($meta)*
+        #[test]
+        fn postgres() {
+            $crate::engines::run(super::$name($crate::engines::Engine::Postgres));
+        }
+    };
+    (@engine MariaDb [$($meta:tt)*] $name:ident) => {
+        $($meta)*
+        #[test]
+        fn mariadb() {
+            $crate::engines::run(super::$name($crate::engines::Engine::MariaDb));
+        }
     };
     (@tests $($rest:tt)*) => {
         ::core::compile_error!("on_every_engine! takes `async fn name(pattern) { … }`");

@@ -18,7 +18,7 @@ use plimsoll_domain::{
 };
 use plimsoll_entity::{idempotency_key, transfer as transfer_entity};
 use plimsoll_records::Rows;
-use plimsoll_testkit::{Engine, World, on_every_engine};
+use plimsoll_testkit::{World, on_every_engine};
 use sea_orm::ConnectionTrait as _;
 
 use crate::support::*;
@@ -265,11 +265,8 @@ on_every_engine! {
         assert_eq!(open(world.as_user(grace), key).await.unwrap(), None);
     }
 
-    async fn a_commit_whose_answer_is_lost_is_made_again_by_its_key(world) {
-        if world.engine != Engine::Postgres {
-            // They have nothing that makes a COMMIT wait until its connection is cut.
-            return;
-        }
+    // The others have nothing that makes a COMMIT wait until its connection is cut.
+    async fn a_commit_whose_answer_is_lost_is_made_again_by_its_key(world) on [Postgres] {
         const A_WHILE: Duration = Duration::from_millis(600);
         let database = world.store.database();
         let by_hand = database.unguarded("a test makes a COMMIT slow");

@@ -349,11 +349,8 @@ on_every_engine! {
         }
     }
 
-    async fn after_a_serializable_write_its_connection_is_as_before(world) {
-        // It has one writer, whatever the level.
-        if world.engine == Engine::Sqlite {
-            return;
-        }
+    // It has one writer, whatever the level.
+    async fn after_a_serializable_write_its_connection_is_as_before(world) on [Postgres, MariaDb] {
         // One connection that writes.
         let one = shelves_with(&world, Options { max_connections: 2, ..Options::default() }).await;
         let others = connect(&world.database.url, hasty(tries(1))).await;
@@ -486,11 +483,8 @@ on_every_engine! {
         assert_eq!(shelves.database.counts().retries, 0);
     }
 
-    async fn a_write_whose_connection_is_cut_before_its_commit_is_made_once(world) {
-        // It has no connection to cut.
-        if world.engine == Engine::Sqlite {
-            return;
-        }
+    // It has no connection to cut.
+    async fn a_write_whose_connection_is_cut_before_its_commit_is_made_once(world) on [Postgres, MariaDb] {
         let shelves = shelves(&world).await;
         for (round, (in_attempt, seed)) in
             [(false, None), (true, None), (false, Some(7)), (true, Some(8))].into_iter().enumerate()
@@ -536,11 +530,8 @@ on_every_engine! {
         }
     }
 
-    async fn a_commit_that_is_refused_for_the_order_is_tried_again(world) {
-        // Nowhere else is a transaction refused as late as that.
-        if world.engine != Engine::Postgres {
-            return;
-        }
+    // Nowhere else is a transaction refused as late as that.
+    async fn a_commit_that_is_refused_for_the_order_is_tried_again(world) on [Postgres] {
         let shelves = shelves(&world).await;
         let connection = world.store.database().unguarded("a COMMIT is to be refused once");
         connection
@@ -570,11 +561,8 @@ on_every_engine! {
         assert_eq!(audit_of(&world.store, made.id).await.len(), 1);
     }
 
-    async fn a_commit_that_nobody_answers_is_not_tried_again(world) {
-        // Its COMMIT is a call, which always answers.
-        if world.engine == Engine::Sqlite {
-            return;
-        }
+    // Its COMMIT is a call, which always answers.
+    async fn a_commit_that_nobody_answers_is_not_tried_again(world) on [Postgres, MariaDb] {
         let shelves = shelves(&world).await;
         let id = shelves.add(&world, "a", 0).await.id;
         let proxy = Proxy::before(&world).await;
@@ -599,11 +587,8 @@ on_every_engine! {
         assert_eq!((counts.writes, counts.retries), (0, 0));
     }
 
-    async fn a_server_that_went_away_costs_nothing_once_it_is_back(world) {
-        // It is part of this process.
-        if world.engine == Engine::Sqlite {
-            return;
-        }
+    // It is part of this process.
+    async fn a_server_that_went_away_costs_nothing_once_it_is_back(world) on [Postgres, MariaDb] {
         let shelves = shelves(&world).await;
         let id = shelves.add(&world, "a", 0).await.id;
         let mut proxy = Proxy::before(&world).await;
@@ -652,11 +637,8 @@ on_every_engine! {
         }
     }
 
-    async fn a_write_that_begins_while_the_server_is_away_is_made_once_it_is_back(world) {
-        // It is part of this process.
-        if world.engine == Engine::Sqlite {
-            return;
-        }
+    // It is part of this process.
+    async fn a_write_that_begins_while_the_server_is_away_is_made_once_it_is_back(world) on [Postgres, MariaDb] {
         let shelves = shelves(&world).await;
         let id = shelves.add(&world, "a", 0).await.id;
         let mut proxy = Proxy::before(&world).await;
