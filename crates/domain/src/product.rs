@@ -116,7 +116,7 @@ pub async fn by_sku(
 ///
 /// # Errors
 ///
-/// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
+/// [`Error::BadPage`] if the arguments do not fit.
 pub async fn page(
     read: &Read,
     viewer: &Viewer,
@@ -147,7 +147,7 @@ pub async fn count(read: &Read, viewer: &Viewer, scope: Scope) -> Result<u64> {
 ///
 /// # Errors
 ///
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if a live product has the stock-keeping
+/// [`Error::AlreadyExists`] if a live product has the stock-keeping
 /// unit.
 pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateProduct) -> Result<Product> {
     require(viewer, Subject::Product, Act::Create, Relation::NONE)?;
@@ -221,8 +221,8 @@ pub async fn import(
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists).
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::AlreadyExists`].
 pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateProduct) -> Result<Product> {
     let locked = lock(tx, visible(viewer, Scope::Live), command.id).await?;
     require(viewer, Subject::Product, Act::Change, Relation::NONE)?;
@@ -251,7 +251,7 @@ pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateProduct) -> Res
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound) or [`Error::Conflict`](crate::Error::Conflict).
+/// [`Error::NotFound`] or [`Error::Conflict`].
 pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: ProductId, seen: Version) -> Result<Product> {
     let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
     require(viewer, Subject::Product, Act::Delete, Relation::NONE)?;
@@ -263,8 +263,8 @@ pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: ProductId, seen: Version) 
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if its stock-keeping unit was taken
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::AlreadyExists`] if its stock-keeping unit was taken
 /// meanwhile.
 pub async fn restore(
     tx: &mut Tx,
@@ -284,9 +284,9 @@ pub async fn restore(
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict),
-/// [`Error::Invalid`](crate::Error::Invalid) before the retention time is over, or
-/// [`Error::StillReferenced`](crate::Error::StillReferenced) if it was ever ordered.
+/// [`Error::NotFound`], [`Error::Conflict`],
+/// [`Error::Invalid`] before the retention time is over, or
+/// [`Error::StillReferenced`] if it was ever ordered.
 pub async fn purge(
     tx: &mut Tx,
     viewer: &Viewer,

@@ -103,7 +103,7 @@ pub async fn by_slug(
 ///
 /// # Errors
 ///
-/// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
+/// [`Error::BadPage`] if the arguments do not fit.
 pub async fn page(
     read: &Read,
     viewer: &Viewer,
@@ -144,7 +144,7 @@ pub async fn of_posts(read: &Read, posts: &[Uuid]) -> Result<HashMap<Uuid, Vec<T
 ///
 /// # Errors
 ///
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if a live tag has the slug.
+/// [`Error::AlreadyExists`] if a live tag has the slug.
 pub async fn create(tx: &mut Tx, viewer: &Viewer, command: CreateTag) -> Result<Tag> {
     require(viewer, Subject::Tag, Act::Create, Relation::NONE)?;
     let mut check = Check::new();
@@ -182,8 +182,8 @@ pub async fn create_many(
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists).
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::AlreadyExists`].
 pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateTag) -> Result<Tag> {
     let locked = lock(tx, visible(viewer, Scope::Live), command.id).await?;
     require(viewer, Subject::Tag, Act::Change, Relation::NONE)?;
@@ -203,7 +203,7 @@ pub async fn update(tx: &mut Tx, viewer: &Viewer, command: UpdateTag) -> Result<
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound) or [`Error::Conflict`](crate::Error::Conflict).
+/// [`Error::NotFound`] or [`Error::Conflict`].
 pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: TagId, seen: Version) -> Result<Tag> {
     let locked = lock(tx, visible(viewer, Scope::Live), id).await?;
     require(viewer, Subject::Tag, Act::Delete, Relation::NONE)?;
@@ -214,8 +214,8 @@ pub async fn delete(tx: &mut Tx, viewer: &Viewer, id: TagId, seen: Version) -> R
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::AlreadyExists`](crate::Error::AlreadyExists) if its slug was taken meanwhile.
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::AlreadyExists`] if its slug was taken meanwhile.
 pub async fn restore(tx: &mut Tx, viewer: &Viewer, id: TagId, seen: Version) -> Result<Tag> {
     let visible = |scope| visible(viewer, scope);
     let locked = lock_deleted(tx, visible, id, |_| {
@@ -229,8 +229,8 @@ pub async fn restore(tx: &mut Tx, viewer: &Viewer, id: TagId, seen: Version) -> 
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`](crate::Error::NotFound), [`Error::Conflict`](crate::Error::Conflict), or
-/// [`Error::Invalid`](crate::Error::Invalid) before the retention time is over.
+/// [`Error::NotFound`], [`Error::Conflict`], or
+/// [`Error::Invalid`] before the retention time is over.
 pub async fn purge(
     tx: &mut Tx,
     viewer: &Viewer,
