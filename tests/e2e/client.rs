@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use async_graphql::{
 };
 use plimsoll_domain::{Role, Settings, user::User};
 use plimsoll_graphql::{
-    Api, DEFAULT_MAX_COST,
+    Api, DEFAULT_MAX_COST, Documents,
     limits::{self, Limits},
 };
 use plimsoll_server::{
@@ -64,6 +64,7 @@ pub(crate) async fn server_with(engine: Engine, settings: Settings) -> Option<Se
     let app = App {
         api: Api::new(world.store.clone(), DEFAULT_MAX_COST),
         limits: HttpLimits::default(),
+        documents: Arc::new(Documents::new(HttpLimits::default().request)),
         deadline: Duration::from_secs(30),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")

@@ -1,10 +1,10 @@
 SELECT
   `accounts`.`id` AS `id`, `accounts`.`owner_id` AS `owner_id`, `accounts`.`currency` AS `currency`,
-  `accounts`.`balance` AS `balance`, `accounts`.`lock_version` AS `lock_version`,
-  `accounts`.`deleted_at` AS `deleted_at`, `accounts`.`deletion_id` AS `deletion_id`,
-  `accounts`.`created_at` AS `created_at`, `accounts`.`updated_at` AS `updated_at`
+  `accounts`.`balance` AS `balance`, `accounts`.`created_at` AS `created_at`
 FROM `accounts`
-WHERE `accounts`.`deleted_at` IS NULL AND `accounts`.`id` IN (?, ?);
+WHERE `accounts`.`deleted_at` IS NULL
+ORDER BY `accounts`.`created_at` DESC, `accounts`.`id` DESC
+LIMIT ?;
 
 SELECT
   `accounts`.`id` AS `id`, `accounts`.`owner_id` AS `owner_id`, `accounts`.`currency` AS `currency`,
@@ -12,14 +12,12 @@ SELECT
   `accounts`.`deleted_at` AS `deleted_at`, `accounts`.`deletion_id` AS `deletion_id`,
   `accounts`.`created_at` AS `created_at`, `accounts`.`updated_at` AS `updated_at`
 FROM `accounts`
-WHERE `accounts`.`deleted_at` IS NULL
-ORDER BY `accounts`.`created_at` DESC, `accounts`.`id` DESC
-LIMIT ?;
+WHERE `accounts`.`deleted_at` IS NULL AND `accounts`.`id` IN (?, ?);
 
 SELECT
-  `k`.`k` AS `parent`, `r`.`rank_in_parent` AS `rank_in_parent`, `r`.`id` AS `id`,
-  `r`.`created_at` AS `created_at`, `r`.`transfer_id` AS `transfer_id`,
-  `r`.`account_id` AS `account_id`, `r`.`amount` AS `amount`, `r`.`balance` AS `balance`
+  `k`.`k` AS `parent`, `r`.`id` AS `id`, `r`.`created_at` AS `created_at`,
+  `r`.`transfer_id` AS `transfer_id`, `r`.`account_id` AS `account_id`, `r`.`amount` AS `amount`,
+  `r`.`balance` AS `balance`
 FROM (
   SELECT UNHEX(j.h) AS `k`
   FROM JSON_TABLE(?, '$[*]' COLUMNS (h CHAR(32) CHARACTER SET ascii PATH '$')) AS `j`
@@ -54,15 +52,6 @@ SELECT
   `users`.`deleted_at` AS `deleted_at`, `users`.`deletion_id` AS `deletion_id`,
   `users`.`created_at` AS `created_at`, `users`.`updated_at` AS `updated_at`
 FROM `users`
-WHERE `users`.`deleted_at` IS NULL AND `users`.`id` IN (?, ?);
-
-SELECT
-  `users`.`id` AS `id`, `users`.`email` AS `email`, `users`.`email_key` AS `email_key`,
-  `users`.`name` AS `name`, `users`.`name_key` AS `name_key`, `users`.`role` AS `role`,
-  `users`.`is_active` AS `is_active`, `users`.`lock_version` AS `lock_version`,
-  `users`.`deleted_at` AS `deleted_at`, `users`.`deletion_id` AS `deletion_id`,
-  `users`.`created_at` AS `created_at`, `users`.`updated_at` AS `updated_at`
-FROM `users`
 WHERE
   `users`.`is_active` = ?
   AND `users`.`id` IN (
@@ -75,3 +64,7 @@ WHERE
   )
   AND `users`.`deleted_at` IS NULL
 LIMIT ?;
+
+SELECT `users`.`id` AS `id`, `users`.`name` AS `name`
+FROM `users`
+WHERE `users`.`deleted_at` IS NULL AND `users`.`id` IN (?, ?);

@@ -1,10 +1,10 @@
 SELECT
   "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id", "accounts"."currency" AS "currency",
-  "accounts"."balance" AS "balance", "accounts"."lock_version" AS "lock_version",
-  "accounts"."deleted_at" AS "deleted_at", "accounts"."deletion_id" AS "deletion_id",
-  "accounts"."created_at" AS "created_at", "accounts"."updated_at" AS "updated_at"
+  "accounts"."balance" AS "balance", "accounts"."created_at" AS "created_at"
 FROM "accounts"
-WHERE "accounts"."deleted_at" IS NULL AND "accounts"."id" = ANY($1);
+WHERE "accounts"."deleted_at" IS NULL
+ORDER BY "accounts"."created_at" DESC, "accounts"."id" DESC
+LIMIT $1;
 
 SELECT
   "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id", "accounts"."currency" AS "currency",
@@ -12,14 +12,12 @@ SELECT
   "accounts"."deleted_at" AS "deleted_at", "accounts"."deletion_id" AS "deletion_id",
   "accounts"."created_at" AS "created_at", "accounts"."updated_at" AS "updated_at"
 FROM "accounts"
-WHERE "accounts"."deleted_at" IS NULL
-ORDER BY "accounts"."created_at" DESC, "accounts"."id" DESC
-LIMIT $1;
+WHERE "accounts"."deleted_at" IS NULL AND "accounts"."id" = ANY($1);
 
 SELECT
-  "k"."k" AS "parent", "r"."rank_in_parent" AS "rank_in_parent", "r"."id" AS "id",
-  "r"."created_at" AS "created_at", "r"."transfer_id" AS "transfer_id",
-  "r"."account_id" AS "account_id", "r"."amount" AS "amount", "r"."balance" AS "balance"
+  "k"."k" AS "parent", "r"."id" AS "id", "r"."created_at" AS "created_at",
+  "r"."transfer_id" AS "transfer_id", "r"."account_id" AS "account_id", "r"."amount" AS "amount",
+  "r"."balance" AS "balance"
 FROM unnest($1) AS "k"
 LEFT JOIN
   LATERAL (
@@ -27,8 +25,7 @@ LEFT JOIN
       "transfer_entries"."id" AS "id", "transfer_entries"."created_at" AS "created_at",
       "transfer_entries"."transfer_id" AS "transfer_id",
       "transfer_entries"."account_id" AS "account_id", "transfer_entries"."amount" AS "amount",
-      "transfer_entries"."balance" AS "balance",
-      ROW_NUMBER() OVER (ORDER BY "transfer_entries"."created_at" DESC, "transfer_entries"."id" DESC) AS "rank_in_parent"
+      "transfer_entries"."balance" AS "balance"
     FROM "transfer_entries"
     WHERE "transfer_entries"."account_id" = "k"."k"
     ORDER BY "transfer_entries"."created_at" DESC, "transfer_entries"."id" DESC
@@ -51,15 +48,6 @@ SELECT
   "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
   "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
 FROM "users"
-WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);
-
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
-FROM "users"
 WHERE
   "users"."is_active" = $1
   AND "users"."id" IN (
@@ -72,3 +60,7 @@ WHERE
   )
   AND "users"."deleted_at" IS NULL
 LIMIT $4;
+
+SELECT "users"."id" AS "id", "users"."name" AS "name"
+FROM "users"
+WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);

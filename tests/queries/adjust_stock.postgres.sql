@@ -66,12 +66,6 @@ INSERT INTO
   )
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
-SELECT
-  "products"."id" AS "id", "products"."sku" AS "sku", "products"."sku_key" AS "sku_key",
-  "products"."name" AS "name", "products"."name_key" AS "name_key",
-  "products"."price_amount" AS "price_amount", "products"."currency" AS "currency",
-  "products"."lock_version" AS "lock_version", "products"."deleted_at" AS "deleted_at",
-  "products"."deletion_id" AS "deletion_id", "products"."created_at" AS "created_at",
-  "products"."updated_at" AS "updated_at"
+SELECT "products"."id" AS "id", "products"."lock_version" AS "lock_version"
 FROM "products"
 WHERE "products"."id" = ANY($1);

@@ -1,8 +1,4 @@
-SELECT
-  "categories"."id" AS "id", "categories"."name" AS "name", "categories"."slug" AS "slug",
-  "categories"."parent_id" AS "parent_id", "categories"."lock_version" AS "lock_version",
-  "categories"."deleted_at" AS "deleted_at", "categories"."deletion_id" AS "deletion_id",
-  "categories"."created_at" AS "created_at", "categories"."updated_at" AS "updated_at"
+SELECT "categories"."id" AS "id", "categories"."name" AS "name"
 FROM "categories"
 WHERE
   "categories"."deleted_at" IS NULL
@@ -13,9 +9,7 @@ WHERE
 
 SELECT
   "categories"."id" AS "id", "categories"."name" AS "name", "categories"."slug" AS "slug",
-  "categories"."parent_id" AS "parent_id", "categories"."lock_version" AS "lock_version",
-  "categories"."deleted_at" AS "deleted_at", "categories"."deletion_id" AS "deletion_id",
-  "categories"."created_at" AS "created_at", "categories"."updated_at" AS "updated_at"
+  "categories"."parent_id" AS "parent_id"
 FROM "categories"
 WHERE "categories"."deleted_at" IS NULL
 ORDER BY "categories"."slug" ASC, "categories"."id" ASC
@@ -32,18 +26,11 @@ WHERE
 GROUP BY "categories"."parent_id";
 
 SELECT
-  "k"."k" AS "parent", "r"."rank_in_parent" AS "rank_in_parent", "r"."id" AS "id",
-  "r"."name" AS "name", "r"."slug" AS "slug", "r"."parent_id" AS "parent_id",
-  "r"."lock_version" AS "lock_version", "r"."deleted_at" AS "deleted_at",
-  "r"."deletion_id" AS "deletion_id", "r"."created_at" AS "created_at",
-  "r"."updated_at" AS "updated_at"
+  "k"."k" AS "parent", "r"."id" AS "id", "r"."name" AS "name", "r"."slug" AS "slug"
 FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
 LEFT JOIN (
   SELECT
     "categories"."id" AS "id", "categories"."name" AS "name", "categories"."slug" AS "slug",
-    "categories"."parent_id" AS "parent_id", "categories"."lock_version" AS "lock_version",
-    "categories"."deleted_at" AS "deleted_at", "categories"."deletion_id" AS "deletion_id",
-    "categories"."created_at" AS "created_at", "categories"."updated_at" AS "updated_at",
     ROW_NUMBER() OVER (
       PARTITION BY "categories"."parent_id"
       ORDER BY "categories"."slug" ASC, "categories"."id" ASC
@@ -59,22 +46,12 @@ LEFT JOIN (
   AND "r"."rank_in_parent" <= ?;
 
 SELECT
-  "k"."k" AS "parent", "r"."rank_in_parent" AS "rank_in_parent", "r"."id" AS "id",
-  "r"."title" AS "title", "r"."slug" AS "slug", "r"."published" AS "published",
-  "r"."published_at" AS "published_at", "r"."listed_at" AS "listed_at",
-  "r"."author_id" AS "author_id", "r"."category_id" AS "category_id",
-  "r"."lock_version" AS "lock_version", "r"."deleted_at" AS "deleted_at",
-  "r"."deletion_id" AS "deletion_id", "r"."created_at" AS "created_at",
-  "r"."updated_at" AS "updated_at"
+  "k"."k" AS "parent", "r"."id" AS "id", "r"."title" AS "title", "r"."listed_at" AS "listed_at"
 FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
 LEFT JOIN (
   SELECT
-    "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
-    "posts"."published" AS "published", "posts"."published_at" AS "published_at",
-    "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
-    "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
-    "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
-    "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at", ROW_NUMBER() OVER (
+    "posts"."id" AS "id", "posts"."title" AS "title", "posts"."listed_at" AS "listed_at",
+    ROW_NUMBER() OVER (
       PARTITION BY "posts"."category_id"
       ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
     ) AS "rank_in_parent", "posts"."category_id" AS "of_parent"
@@ -102,12 +79,12 @@ GROUP BY "posts"."category_id";
 
 SELECT
   "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
-  "posts"."published" AS "published", "posts"."published_at" AS "published_at",
-  "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
-  "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
-  "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
-  "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at",
-  "posts"."content" AS "content"
+  "posts"."content" AS "content", "posts"."published" AS "published",
+  "posts"."published_at" AS "published_at", "posts"."listed_at" AS "listed_at",
+  "posts"."author_id" AS "author_id", "posts"."category_id" AS "category_id",
+  "posts"."lock_version" AS "lock_version", "posts"."deleted_at" AS "deleted_at",
+  "posts"."deletion_id" AS "deletion_id", "posts"."created_at" AS "created_at",
+  "posts"."updated_at" AS "updated_at"
 FROM "posts"
 WHERE
   "posts"."published" = TRUE

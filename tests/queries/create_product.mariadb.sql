@@ -66,9 +66,6 @@ INSERT INTO
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?), (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 SELECT
-  `inventories`.`id` AS `id`, `inventories`.`product_id` AS `product_id`,
-  `inventories`.`quantity` AS `quantity`, `inventories`.`lock_version` AS `lock_version`,
-  `inventories`.`deleted_at` AS `deleted_at`, `inventories`.`deletion_id` AS `deletion_id`,
-  `inventories`.`created_at` AS `created_at`, `inventories`.`updated_at` AS `updated_at`
+  `inventories`.`product_id` AS `product_id`, `inventories`.`quantity` AS `quantity`
 FROM `inventories`
 WHERE `inventories`.`deleted_at` IS NULL AND `inventories`.`product_id` IN (?);

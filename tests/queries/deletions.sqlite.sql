@@ -29,20 +29,6 @@ SELECT
   "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
 FROM "users"
 WHERE
-  "users"."deleted_at" IS NULL
-  AND "users"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
-
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
-FROM "users"
-WHERE
   "users"."is_active" = ?
   AND "users"."id" IN (
     SELECT "login_sessions"."user_id" AS "r"
@@ -54,3 +40,12 @@ WHERE
   )
   AND "users"."deleted_at" IS NULL
 LIMIT ?;
+
+SELECT "users"."id" AS "id", "users"."name" AS "name"
+FROM "users"
+WHERE
+  "users"."deleted_at" IS NULL
+  AND "users"."id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );

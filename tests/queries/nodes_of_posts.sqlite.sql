@@ -1,3 +1,14 @@
+SELECT "post_tags"."post_id" AS "of_owner", "tags"."name" AS "name"
+FROM "tags"
+INNER JOIN "post_tags" ON "post_tags"."tag_id" = "tags"."id"
+WHERE
+  "tags"."deleted_at" IS NULL
+  AND "post_tags"."post_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+ORDER BY "post_tags"."post_id" ASC, "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
+
 SELECT
   "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
   "posts"."published" AS "published", "posts"."published_at" AS "published_at",
@@ -14,27 +25,7 @@ WHERE
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );
 
-SELECT
-  "tags"."id" AS "id", "tags"."name" AS "name", "tags"."slug" AS "slug",
-  "tags"."lock_version" AS "lock_version", "tags"."deleted_at" AS "deleted_at",
-  "tags"."deletion_id" AS "deletion_id", "tags"."created_at" AS "created_at",
-  "tags"."updated_at" AS "updated_at", "post_tags"."post_id" AS "of_owner"
-FROM "tags"
-INNER JOIN "post_tags" ON "post_tags"."tag_id" = "tags"."id"
-WHERE
-  "tags"."deleted_at" IS NULL
-  AND "post_tags"."post_id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  )
-ORDER BY "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
-
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+SELECT "users"."id" AS "id", "users"."name" AS "name"
 FROM "users"
 WHERE
   "users"."deleted_at" IS NULL

@@ -7,10 +7,7 @@ FROM "accounts"
 WHERE "accounts"."deleted_at" IS NULL AND "accounts"."id" = ANY($1);
 
 SELECT
-  "inventories"."id" AS "id", "inventories"."product_id" AS "product_id",
-  "inventories"."quantity" AS "quantity", "inventories"."lock_version" AS "lock_version",
-  "inventories"."deleted_at" AS "deleted_at", "inventories"."deletion_id" AS "deletion_id",
-  "inventories"."created_at" AS "created_at", "inventories"."updated_at" AS "updated_at"
+  "inventories"."product_id" AS "product_id", "inventories"."quantity" AS "quantity"
 FROM "inventories"
 WHERE "inventories"."deleted_at" IS NULL AND "inventories"."product_id" = ANY($1);
 
@@ -27,32 +24,15 @@ LIMIT $3;
 SELECT
   "orders"."id" AS "id", "orders"."buyer_id" AS "buyer_id", "orders"."account_id" AS "account_id",
   "orders"."status" AS "status", "orders"."total_amount" AS "total_amount",
-  "orders"."currency" AS "currency", "orders"."lock_version" AS "lock_version",
-  "orders"."deleted_at" AS "deleted_at", "orders"."deletion_id" AS "deletion_id",
-  "orders"."created_at" AS "created_at", "orders"."updated_at" AS "updated_at"
+  "orders"."currency" AS "currency", "orders"."created_at" AS "created_at"
 FROM "orders"
 WHERE "orders"."deleted_at" IS NULL
 ORDER BY "orders"."created_at" DESC, "orders"."id" DESC
 LIMIT $1;
 
-SELECT
-  "products"."id" AS "id", "products"."sku" AS "sku", "products"."sku_key" AS "sku_key",
-  "products"."name" AS "name", "products"."name_key" AS "name_key",
-  "products"."price_amount" AS "price_amount", "products"."currency" AS "currency",
-  "products"."lock_version" AS "lock_version", "products"."deleted_at" AS "deleted_at",
-  "products"."deletion_id" AS "deletion_id", "products"."created_at" AS "created_at",
-  "products"."updated_at" AS "updated_at"
+SELECT "products"."id" AS "id", "products"."sku" AS "sku"
 FROM "products"
 WHERE "products"."id" = ANY($1);
-
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
-FROM "users"
-WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);
 
 SELECT
   "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
@@ -73,3 +53,7 @@ WHERE
   )
   AND "users"."deleted_at" IS NULL
 LIMIT $4;
+
+SELECT "users"."id" AS "id", "users"."name" AS "name"
+FROM "users"
+WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);

@@ -1,21 +1,11 @@
 SELECT
-  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
-  "posts"."published" AS "published", "posts"."published_at" AS "published_at",
-  "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
-  "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
-  "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
-  "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at"
+  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."author_id" AS "author_id"
 FROM "posts"
 WHERE
   "posts"."published" = TRUE
   AND "posts"."deleted_at" IS NULL
   AND "posts"."id" = ANY($1);
 
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+SELECT "users"."id" AS "id", "users"."name" AS "name"
 FROM "users"
 WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);

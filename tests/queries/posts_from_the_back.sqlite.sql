@@ -1,10 +1,6 @@
 SELECT
-  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
-  "posts"."published" AS "published", "posts"."published_at" AS "published_at",
-  "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
-  "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
-  "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
-  "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at"
+  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."author_id" AS "author_id",
+  "posts"."updated_at" AS "updated_at"
 FROM "posts"
 WHERE
   "posts"."published" = TRUE
@@ -13,12 +9,7 @@ WHERE
 ORDER BY "posts"."updated_at" DESC, "posts"."id" DESC
 LIMIT ?;
 
-SELECT
-  "profiles"."id" AS "id", "profiles"."user_id" AS "user_id", "profiles"."bio" AS "bio",
-  "profiles"."avatar_url" AS "avatar_url", "profiles"."metadata" AS "metadata",
-  "profiles"."lock_version" AS "lock_version", "profiles"."deleted_at" AS "deleted_at",
-  "profiles"."deletion_id" AS "deletion_id", "profiles"."created_at" AS "created_at",
-  "profiles"."updated_at" AS "updated_at"
+SELECT "profiles"."user_id" AS "user_id", "profiles"."bio" AS "bio"
 FROM "profiles"
 WHERE
   "profiles"."deleted_at" IS NULL
@@ -27,12 +18,7 @@ WHERE
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );
 
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+SELECT "users"."id" AS "id"
 FROM "users"
 WHERE
   "users"."deleted_at" IS NULL

@@ -1,20 +1,4 @@
-SELECT
-  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
-  "posts"."published" AS "published", "posts"."published_at" AS "published_at",
-  "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
-  "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
-  "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
-  "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at"
-FROM "posts"
-WHERE TRUE
-ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
-LIMIT ?;
-
-SELECT
-  "tags"."id" AS "id", "tags"."name" AS "name", "tags"."slug" AS "slug",
-  "tags"."lock_version" AS "lock_version", "tags"."deleted_at" AS "deleted_at",
-  "tags"."deletion_id" AS "deletion_id", "tags"."created_at" AS "created_at",
-  "tags"."updated_at" AS "updated_at", "post_tags"."post_id" AS "of_owner"
+SELECT "post_tags"."post_id" AS "of_owner", "tags"."name" AS "name"
 FROM "tags"
 INNER JOIN "post_tags" ON "post_tags"."tag_id" = "tags"."id"
 WHERE
@@ -23,21 +7,15 @@ WHERE
     SELECT "k"."k"
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   )
-ORDER BY "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
+ORDER BY "post_tags"."post_id" ASC, "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
 
 SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
-FROM "users"
-WHERE
-  "users"."deleted_at" IS NULL
-  AND "users"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
+  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."listed_at" AS "listed_at",
+  "posts"."author_id" AS "author_id", "posts"."deleted_at" AS "deleted_at"
+FROM "posts"
+WHERE TRUE
+ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
+LIMIT ?;
 
 SELECT
   "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
@@ -58,3 +36,12 @@ WHERE
   )
   AND "users"."deleted_at" IS NULL
 LIMIT ?;
+
+SELECT "users"."id" AS "id", "users"."name" AS "name"
+FROM "users"
+WHERE
+  "users"."deleted_at" IS NULL
+  AND "users"."id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );

@@ -1,8 +1,4 @@
-SELECT
-  "categories"."id" AS "id", "categories"."name" AS "name", "categories"."slug" AS "slug",
-  "categories"."parent_id" AS "parent_id", "categories"."lock_version" AS "lock_version",
-  "categories"."deleted_at" AS "deleted_at", "categories"."deletion_id" AS "deletion_id",
-  "categories"."created_at" AS "created_at", "categories"."updated_at" AS "updated_at"
+SELECT "categories"."id" AS "id", "categories"."name" AS "name"
 FROM "categories"
 WHERE
   "categories"."deleted_at" IS NULL
@@ -11,54 +7,7 @@ WHERE
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );
 
-SELECT
-  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
-  "posts"."published" AS "published", "posts"."published_at" AS "published_at",
-  "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
-  "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
-  "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
-  "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at"
-FROM "posts"
-WHERE "posts"."published" = TRUE AND "posts"."deleted_at" IS NULL
-ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
-LIMIT ?;
-
-SELECT
-  "tags"."id" AS "id", "tags"."name" AS "name", "tags"."slug" AS "slug",
-  "tags"."lock_version" AS "lock_version", "tags"."deleted_at" AS "deleted_at",
-  "tags"."deletion_id" AS "deletion_id", "tags"."created_at" AS "created_at",
-  "tags"."updated_at" AS "updated_at", "post_tags"."post_id" AS "of_owner"
-FROM "tags"
-INNER JOIN "post_tags" ON "post_tags"."tag_id" = "tags"."id"
-WHERE
-  "tags"."deleted_at" IS NULL
-  AND "post_tags"."post_id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  )
-ORDER BY "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
-
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
-FROM "users"
-WHERE
-  "users"."deleted_at" IS NULL
-  AND "users"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
-
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at",
-  "post_authors"."post_id" AS "of_owner"
+SELECT "post_authors"."post_id" AS "of_owner", "users"."name" AS "name"
 FROM "users"
 INNER JOIN "post_authors" ON "post_authors"."user_id" = "users"."id"
 WHERE
@@ -67,4 +16,33 @@ WHERE
     SELECT "k"."k"
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   )
-ORDER BY "post_authors"."position" ASC, "post_authors"."user_id" ASC;
+ORDER BY
+  "post_authors"."post_id" ASC, "post_authors"."position" ASC, "post_authors"."user_id" ASC;
+
+SELECT "post_tags"."post_id" AS "of_owner", "tags"."name" AS "name"
+FROM "tags"
+INNER JOIN "post_tags" ON "post_tags"."tag_id" = "tags"."id"
+WHERE
+  "tags"."deleted_at" IS NULL
+  AND "post_tags"."post_id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  )
+ORDER BY "post_tags"."post_id" ASC, "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
+
+SELECT
+  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."listed_at" AS "listed_at",
+  "posts"."author_id" AS "author_id", "posts"."category_id" AS "category_id"
+FROM "posts"
+WHERE "posts"."published" = TRUE AND "posts"."deleted_at" IS NULL
+ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
+LIMIT ?;
+
+SELECT "users"."id" AS "id", "users"."email" AS "email", "users"."name" AS "name"
+FROM "users"
+WHERE
+  "users"."deleted_at" IS NULL
+  AND "users"."id" IN (
+    SELECT "k"."k"
+    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
+  );

@@ -1,18 +1,12 @@
 SELECT
-  "inventories"."id" AS "id", "inventories"."product_id" AS "product_id",
-  "inventories"."quantity" AS "quantity", "inventories"."lock_version" AS "lock_version",
-  "inventories"."deleted_at" AS "deleted_at", "inventories"."deletion_id" AS "deletion_id",
-  "inventories"."created_at" AS "created_at", "inventories"."updated_at" AS "updated_at"
+  "inventories"."product_id" AS "product_id", "inventories"."quantity" AS "quantity"
 FROM "inventories"
 WHERE "inventories"."deleted_at" IS NULL AND "inventories"."product_id" = ANY($1);
 
 SELECT
-  "products"."id" AS "id", "products"."sku" AS "sku", "products"."sku_key" AS "sku_key",
-  "products"."name" AS "name", "products"."name_key" AS "name_key",
-  "products"."price_amount" AS "price_amount", "products"."currency" AS "currency",
-  "products"."lock_version" AS "lock_version", "products"."deleted_at" AS "deleted_at",
-  "products"."deletion_id" AS "deletion_id", "products"."created_at" AS "created_at",
-  "products"."updated_at" AS "updated_at"
+  "products"."id" AS "id", "products"."sku" AS "sku", "products"."name" AS "name",
+  "products"."name_key" AS "name_key", "products"."price_amount" AS "price_amount",
+  "products"."currency" AS "currency"
 FROM "products"
 WHERE "products"."deleted_at" IS NULL
 ORDER BY "products"."name_key" ASC, "products"."id" ASC

@@ -80,11 +80,7 @@ INSERT INTO
   )
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
-SELECT
-  "tags"."id" AS "id", "tags"."name" AS "name", "tags"."slug" AS "slug",
-  "tags"."lock_version" AS "lock_version", "tags"."deleted_at" AS "deleted_at",
-  "tags"."deletion_id" AS "deletion_id", "tags"."created_at" AS "created_at",
-  "tags"."updated_at" AS "updated_at", "post_tags"."post_id" AS "of_owner"
+SELECT "post_tags"."post_id" AS "of_owner", "tags"."name" AS "name"
 FROM "tags"
 INNER JOIN "post_tags" ON "post_tags"."tag_id" = "tags"."id"
 WHERE
@@ -93,4 +89,4 @@ WHERE
     SELECT "k"."k"
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   )
-ORDER BY "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
+ORDER BY "post_tags"."post_id" ASC, "post_tags"."position" ASC, "post_tags"."tag_id" ASC;

@@ -1,39 +1,22 @@
-SELECT
-  `categories`.`id` AS `id`, `categories`.`name` AS `name`, `categories`.`slug` AS `slug`,
-  `categories`.`parent_id` AS `parent_id`, `categories`.`lock_version` AS `lock_version`,
-  `categories`.`deleted_at` AS `deleted_at`, `categories`.`deletion_id` AS `deletion_id`,
-  `categories`.`created_at` AS `created_at`, `categories`.`updated_at` AS `updated_at`
+SELECT `categories`.`id` AS `id`, `categories`.`name` AS `name`
 FROM `categories`
 WHERE `categories`.`deleted_at` IS NULL AND `categories`.`id` IN (?);
 
-SELECT
-  `categories`.`id` AS `id`, `categories`.`name` AS `name`, `categories`.`slug` AS `slug`,
-  `categories`.`parent_id` AS `parent_id`, `categories`.`lock_version` AS `lock_version`,
-  `categories`.`deleted_at` AS `deleted_at`, `categories`.`deletion_id` AS `deletion_id`,
-  `categories`.`created_at` AS `created_at`, `categories`.`updated_at` AS `updated_at`
+SELECT `categories`.`id` AS `id`, `categories`.`parent_id` AS `parent_id`
 FROM `categories`
 WHERE `categories`.`deleted_at` IS NULL AND `categories`.`id` IN (?, ?);
 
 SELECT
-  `k`.`k` AS `parent`, `r`.`rank_in_parent` AS `rank_in_parent`, `r`.`id` AS `id`,
-  `r`.`title` AS `title`, `r`.`slug` AS `slug`, `r`.`published` AS `published`,
-  `r`.`published_at` AS `published_at`, `r`.`listed_at` AS `listed_at`,
-  `r`.`author_id` AS `author_id`, `r`.`category_id` AS `category_id`,
-  `r`.`lock_version` AS `lock_version`, `r`.`deleted_at` AS `deleted_at`,
-  `r`.`deletion_id` AS `deletion_id`, `r`.`created_at` AS `created_at`,
-  `r`.`updated_at` AS `updated_at`
+  `k`.`k` AS `parent`, `r`.`id` AS `id`, `r`.`title` AS `title`, `r`.`listed_at` AS `listed_at`,
+  `r`.`category_id` AS `category_id`
 FROM (
   SELECT UNHEX(j.h) AS `k`
   FROM JSON_TABLE(?, '$[*]' COLUMNS (h CHAR(32) CHARACTER SET ascii PATH '$')) AS `j`
 ) AS `k`
 LEFT JOIN (
   SELECT
-    `posts`.`id` AS `id`, `posts`.`title` AS `title`, `posts`.`slug` AS `slug`,
-    `posts`.`published` AS `published`, `posts`.`published_at` AS `published_at`,
-    `posts`.`listed_at` AS `listed_at`, `posts`.`author_id` AS `author_id`,
-    `posts`.`category_id` AS `category_id`, `posts`.`lock_version` AS `lock_version`,
-    `posts`.`deleted_at` AS `deleted_at`, `posts`.`deletion_id` AS `deletion_id`,
-    `posts`.`created_at` AS `created_at`, `posts`.`updated_at` AS `updated_at`, ROW_NUMBER() OVER (
+    `posts`.`id` AS `id`, `posts`.`title` AS `title`, `posts`.`listed_at` AS `listed_at`,
+    `posts`.`category_id` AS `category_id`, ROW_NUMBER() OVER (
       PARTITION BY `post_tags`.`tag_id`
       ORDER BY `posts`.`listed_at` ASC, `posts`.`id` ASC
     ) AS `rank_in_parent`, `post_tags`.`tag_id` AS `of_parent`
@@ -46,6 +29,13 @@ LEFT JOIN (
 ) AS `r` ON `r`.`of_parent` = `k`.`k`
   AND `r`.`rank_in_parent` <= ?;
 
+SELECT `post_authors`.`post_id` AS `of_owner`, `users`.`name` AS `name`
+FROM `users`
+INNER JOIN `post_authors` ON `post_authors`.`user_id` = `users`.`id`
+WHERE `users`.`deleted_at` IS NULL AND `post_authors`.`post_id` IN (?, ?)
+ORDER BY
+  `post_authors`.`post_id` ASC, `post_authors`.`position` ASC, `post_authors`.`user_id` ASC;
+
 SELECT
   `tags`.`id` AS `id`, `tags`.`name` AS `name`, `tags`.`slug` AS `slug`,
   `tags`.`lock_version` AS `lock_version`, `tags`.`deleted_at` AS `deleted_at`,
@@ -54,15 +44,3 @@ SELECT
 FROM `tags`
 WHERE `tags`.`slug` = ? AND `tags`.`deleted_at` IS NULL
 LIMIT ?;
-
-SELECT
-  `users`.`id` AS `id`, `users`.`email` AS `email`, `users`.`email_key` AS `email_key`,
-  `users`.`name` AS `name`, `users`.`name_key` AS `name_key`, `users`.`role` AS `role`,
-  `users`.`is_active` AS `is_active`, `users`.`lock_version` AS `lock_version`,
-  `users`.`deleted_at` AS `deleted_at`, `users`.`deletion_id` AS `deletion_id`,
-  `users`.`created_at` AS `created_at`, `users`.`updated_at` AS `updated_at`,
-  `post_authors`.`post_id` AS `of_owner`
-FROM `users`
-INNER JOIN `post_authors` ON `post_authors`.`user_id` = `users`.`id`
-WHERE `users`.`deleted_at` IS NULL AND `post_authors`.`post_id` IN (?, ?)
-ORDER BY `post_authors`.`position` ASC, `post_authors`.`user_id` ASC;

@@ -1,23 +1,13 @@
 SELECT
-  `k`.`k` AS `parent`, `r`.`rank_in_parent` AS `rank_in_parent`, `r`.`id` AS `id`,
-  `r`.`title` AS `title`, `r`.`slug` AS `slug`, `r`.`published` AS `published`,
-  `r`.`published_at` AS `published_at`, `r`.`listed_at` AS `listed_at`,
-  `r`.`author_id` AS `author_id`, `r`.`category_id` AS `category_id`,
-  `r`.`lock_version` AS `lock_version`, `r`.`deleted_at` AS `deleted_at`,
-  `r`.`deletion_id` AS `deletion_id`, `r`.`created_at` AS `created_at`,
-  `r`.`updated_at` AS `updated_at`
+  `k`.`k` AS `parent`, `r`.`id` AS `id`, `r`.`title` AS `title`, `r`.`listed_at` AS `listed_at`
 FROM (
   SELECT UNHEX(j.h) AS `k`
   FROM JSON_TABLE(?, '$[*]' COLUMNS (h CHAR(32) CHARACTER SET ascii PATH '$')) AS `j`
 ) AS `k`
 LEFT JOIN (
   SELECT
-    `posts`.`id` AS `id`, `posts`.`title` AS `title`, `posts`.`slug` AS `slug`,
-    `posts`.`published` AS `published`, `posts`.`published_at` AS `published_at`,
-    `posts`.`listed_at` AS `listed_at`, `posts`.`author_id` AS `author_id`,
-    `posts`.`category_id` AS `category_id`, `posts`.`lock_version` AS `lock_version`,
-    `posts`.`deleted_at` AS `deleted_at`, `posts`.`deletion_id` AS `deletion_id`,
-    `posts`.`created_at` AS `created_at`, `posts`.`updated_at` AS `updated_at`, ROW_NUMBER() OVER (
+    `posts`.`id` AS `id`, `posts`.`title` AS `title`, `posts`.`listed_at` AS `listed_at`,
+    ROW_NUMBER() OVER (
       PARTITION BY `posts`.`author_id`
       ORDER BY `posts`.`listed_at` DESC, `posts`.`id` DESC
     ) AS `rank_in_parent`, `posts`.`author_id` AS `of_parent`
@@ -37,12 +27,7 @@ WHERE
   AND `posts`.`author_id` IN (?, ?)
 GROUP BY `posts`.`author_id`;
 
-SELECT
-  `users`.`id` AS `id`, `users`.`email` AS `email`, `users`.`email_key` AS `email_key`,
-  `users`.`name` AS `name`, `users`.`name_key` AS `name_key`, `users`.`role` AS `role`,
-  `users`.`is_active` AS `is_active`, `users`.`lock_version` AS `lock_version`,
-  `users`.`deleted_at` AS `deleted_at`, `users`.`deletion_id` AS `deletion_id`,
-  `users`.`created_at` AS `created_at`, `users`.`updated_at` AS `updated_at`
+SELECT `users`.`id` AS `id`, `users`.`name_key` AS `name_key`
 FROM `users`
 WHERE `users`.`deleted_at` IS NULL
 ORDER BY `users`.`name_key` DESC, `users`.`id` DESC

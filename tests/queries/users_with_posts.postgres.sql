@@ -1,22 +1,10 @@
 SELECT
-  "k"."k" AS "parent", "r"."rank_in_parent" AS "rank_in_parent", "r"."id" AS "id",
-  "r"."title" AS "title", "r"."slug" AS "slug", "r"."published" AS "published",
-  "r"."published_at" AS "published_at", "r"."listed_at" AS "listed_at",
-  "r"."author_id" AS "author_id", "r"."category_id" AS "category_id",
-  "r"."lock_version" AS "lock_version", "r"."deleted_at" AS "deleted_at",
-  "r"."deletion_id" AS "deletion_id", "r"."created_at" AS "created_at",
-  "r"."updated_at" AS "updated_at"
+  "k"."k" AS "parent", "r"."id" AS "id", "r"."title" AS "title", "r"."listed_at" AS "listed_at"
 FROM unnest($1) AS "k"
 LEFT JOIN
   LATERAL (
     SELECT
-      "posts"."id" AS "id", "posts"."title" AS "title", "posts"."slug" AS "slug",
-      "posts"."published" AS "published", "posts"."published_at" AS "published_at",
-      "posts"."listed_at" AS "listed_at", "posts"."author_id" AS "author_id",
-      "posts"."category_id" AS "category_id", "posts"."lock_version" AS "lock_version",
-      "posts"."deleted_at" AS "deleted_at", "posts"."deletion_id" AS "deletion_id",
-      "posts"."created_at" AS "created_at", "posts"."updated_at" AS "updated_at",
-      ROW_NUMBER() OVER (ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC) AS "rank_in_parent"
+      "posts"."id" AS "id", "posts"."title" AS "title", "posts"."listed_at" AS "listed_at"
     FROM "posts"
     WHERE
       "posts"."published" = TRUE
@@ -26,40 +14,22 @@ LEFT JOIN
     LIMIT $2
   ) AS "r" ON TRUE;
 
-SELECT
-  "profiles"."id" AS "id", "profiles"."user_id" AS "user_id", "profiles"."bio" AS "bio",
-  "profiles"."avatar_url" AS "avatar_url", "profiles"."metadata" AS "metadata",
-  "profiles"."lock_version" AS "lock_version", "profiles"."deleted_at" AS "deleted_at",
-  "profiles"."deletion_id" AS "deletion_id", "profiles"."created_at" AS "created_at",
-  "profiles"."updated_at" AS "updated_at"
-FROM "profiles"
-WHERE "profiles"."deleted_at" IS NULL AND "profiles"."user_id" = ANY($1);
-
-SELECT
-  "tags"."id" AS "id", "tags"."name" AS "name", "tags"."slug" AS "slug",
-  "tags"."lock_version" AS "lock_version", "tags"."deleted_at" AS "deleted_at",
-  "tags"."deletion_id" AS "deletion_id", "tags"."created_at" AS "created_at",
-  "tags"."updated_at" AS "updated_at", "post_tags"."post_id" AS "of_owner"
+SELECT "post_tags"."post_id" AS "of_owner", "tags"."name" AS "name"
 FROM "tags"
 INNER JOIN "post_tags" ON "post_tags"."tag_id" = "tags"."id"
 WHERE "tags"."deleted_at" IS NULL AND "post_tags"."post_id" = ANY($1)
-ORDER BY "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
+ORDER BY "post_tags"."post_id" ASC, "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
 
-SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+SELECT "profiles"."user_id" AS "user_id", "profiles"."bio" AS "bio"
+FROM "profiles"
+WHERE "profiles"."deleted_at" IS NULL AND "profiles"."user_id" = ANY($1);
+
+SELECT "users"."id" AS "id", "users"."name" AS "name"
 FROM "users"
 WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);
 
 SELECT
-  "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
-  "users"."name" AS "name", "users"."name_key" AS "name_key", "users"."role" AS "role",
-  "users"."is_active" AS "is_active", "users"."lock_version" AS "lock_version",
-  "users"."deleted_at" AS "deleted_at", "users"."deletion_id" AS "deletion_id",
-  "users"."created_at" AS "created_at", "users"."updated_at" AS "updated_at"
+  "users"."id" AS "id", "users"."name" AS "name", "users"."name_key" AS "name_key"
 FROM "users"
 WHERE "users"."deleted_at" IS NULL
 ORDER BY "users"."name_key" DESC, "users"."id" DESC

@@ -8,7 +8,7 @@ use plimsoll_entity::{
     id::{AccountId, UserId},
     transfer_entry, user,
 };
-use plimsoll_records::{Locked, Order, PageRequest, Rows};
+use plimsoll_records::{Locked, Order, PageRequest, Rows, Shape};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
@@ -22,6 +22,15 @@ use crate::{
 
 /// An account.
 pub type Account = account::Model;
+
+/// Its columns.
+pub use account::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<account::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<account::Entity>;
 
 /// What a new account is made of.
 #[derive(Clone, Debug)]
@@ -61,13 +70,14 @@ pub(crate) fn balance_of(account: &Account) -> Money {
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<account::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Account>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// One page of the accounts that the viewer sees, the newest first.
@@ -75,16 +85,19 @@ pub async fn by_ids(
 /// # Errors
 ///
 /// [`Error::BadPage`] if the arguments do not fit.
-pub async fn page(
+pub async fn page<S: Shape<account::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     arguments: &PageArguments,
-) -> Result<Page<Account>> {
+) -> Result<Page<S::Row>> {
     let list = format!("accounts {scope:?}");
     let order = Order::by(account::Column::CreatedAt, Direction::Descending);
     let request = PageRequest::parse(&list, order, arguments)?;
-    Ok(visible(viewer, scope).page(&request, read).await?)
+    Ok(visible(viewer, scope)
+        .page_as(shape, &request, read)
+        .await?)
 }
 
 /// How many accounts the viewer sees.

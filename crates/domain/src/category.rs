@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use plimsoll_entity::{category, id::CategoryId};
-use plimsoll_records::{Order, PageRequest, Rows, Via};
+use plimsoll_records::{Order, PageRequest, Rows, Shape, Via};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
@@ -17,6 +17,15 @@ use crate::{
 
 /// A category.
 pub type Category = category::Model;
+
+/// Its columns.
+pub use category::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<category::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<category::Entity>;
 
 /// What a new category is made of.
 #[derive(Clone, Debug)]
@@ -63,13 +72,14 @@ fn visible(viewer: &Viewer, scope: Scope) -> Rows<category::Entity> {
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<category::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Category>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// The category with this slug, if the viewer sees one. Among several, the live one, else the one
@@ -98,20 +108,23 @@ pub async fn by_slug(
 /// # Errors
 ///
 /// [`Error::BadPage`] if the arguments do not fit.
-pub async fn page(
+pub async fn page<S: Shape<category::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     (order, direction): (CategoryOrder, Direction),
     arguments: &PageArguments,
-) -> Result<Page<Category>> {
+) -> Result<Page<S::Row>> {
     let column = match order {
         CategoryOrder::Slug => category::Column::Slug,
         CategoryOrder::CreatedAt => category::Column::CreatedAt,
     };
     let list = format!("categories {scope:?}");
     let request = PageRequest::parse(&list, Order::by(column, direction), arguments)?;
-    Ok(visible(viewer, scope).page(&request, read).await?)
+    Ok(visible(viewer, scope)
+        .page_as(shape, &request, read)
+        .await?)
 }
 
 /// How many categories there are.
@@ -128,19 +141,20 @@ pub async fn count(read: &Read, viewer: &Viewer, scope: Scope) -> Result<u64> {
 /// # Errors
 ///
 /// [`Error::BadPage`] if the arguments do not fit.
-pub async fn pages_below(
+pub async fn pages_below<S: Shape<category::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     arguments: &PageArguments,
     parents: &[Uuid],
-) -> Result<HashMap<Uuid, Page<Category>>> {
+) -> Result<HashMap<Uuid, Page<S::Row>>> {
     let list = format!("category.children {scope:?}");
     let order = Order::by(category::Column::Slug, Direction::Ascending);
     let request = PageRequest::parse(&list, order, arguments)?;
     let via = Via::Column(category::Column::ParentId);
     Ok(visible(viewer, scope)
-        .page_of_each(via, parents, &request, read)
+        .page_of_each_as(shape, via, parents, &request, read)
         .await?)
 }
 

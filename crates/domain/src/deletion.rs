@@ -100,7 +100,7 @@ impl Due {
             let page = self.rows().page(&request, &self.read).await?;
             self.more = page.has_next;
             for (cursor, deletion) in page.rows {
-                self.after = Some(cursor);
+                self.after = Some(cursor.to_string());
                 self.listed.push_back(deletion);
             }
         }

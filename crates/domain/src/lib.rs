@@ -31,12 +31,23 @@ pub use error::{Error, Invalid, Result};
 pub use money::Money;
 pub use plimsoll_entity::id;
 pub use plimsoll_records::{
-    BadPage, DEFAULT_PAGE, Deletion, Direction, Fault, MAX_PAGE, OnConflict, Options, Page,
-    PageArguments, Read, Retention, Scope, Seen, Statement, Timing, Tx, Version,
+    BadPage, Columns, Cursor, DEFAULT_PAGE, Deletion, Direction, Fault, MAX_PAGE, OnConflict,
+    Options, Page, PageArguments, Read, Readable, Retention, Scope, Seen, Statement, Table, Timing,
+    Tx, Version, View, Whole,
 };
 pub use record::{AnyRecord, RecordKind};
 pub use store::{Settings, Store};
 pub use viewer::{Request, Role, Viewer};
+
+/// What a [`View`] is of.
+pub trait Viewed {
+    /// The type of its id.
+    type Id: From<uuid::Uuid>;
+}
+
+impl<E: plimsoll_records::Record> Viewed for View<E> {
+    type Id = E::Id;
+}
 
 /// A change to one field of a record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use plimsoll_entity::{
     id::{AccountId, OrderId, OrderItemId, ProductId, UserId},
     inventory, order, order_item, product, user,
 };
-use plimsoll_records::{Locked, Order as OrderBy, PageRequest, Rows};
+use plimsoll_records::{Locked, Order as OrderBy, PageRequest, Rows, Shape};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
@@ -38,6 +38,15 @@ const ITEMS: &str = "items";
 
 /// An order.
 pub type Order = order::Model;
+
+/// Its columns.
+pub use order::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<order::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<order::Entity>;
 
 /// One line of an order, as it was sold.
 pub type OrderItem = order_item::Model;
@@ -79,13 +88,14 @@ fn visible(viewer: &Viewer, scope: Scope) -> Rows<order::Entity> {
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<order::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Order>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// One page of the orders that the viewer sees, the newest first.
@@ -93,10 +103,17 @@ pub async fn by_ids(
 /// # Errors
 ///
 /// [`Error::BadPage`] if the arguments do not fit.
-pub async fn page(read: &Read, viewer: &Viewer, arguments: &PageArguments) -> Result<Page<Order>> {
+pub async fn page<S: Shape<order::Entity>>(
+    read: &Read,
+    shape: S,
+    viewer: &Viewer,
+    arguments: &PageArguments,
+) -> Result<Page<S::Row>> {
     let order = OrderBy::by(order::Column::CreatedAt, Direction::Descending);
     let request = PageRequest::parse("orders", order, arguments)?;
-    Ok(visible(viewer, Scope::Live).page(&request, read).await?)
+    Ok(visible(viewer, Scope::Live)
+        .page_as(shape, &request, read)
+        .await?)
 }
 
 /// How many orders the viewer sees.

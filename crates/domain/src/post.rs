@@ -6,7 +6,7 @@ use plimsoll_entity::{
     id::{CategoryId, PostId, TagId, UserId},
     post, post_author, post_tag, tag, user,
 };
-use plimsoll_records::{Link, Order, PageRequest, Rows, Seen, Via};
+use plimsoll_records::{Link, Order, PageRequest, Rows, Seen, Shape, Via};
 use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::Set,
@@ -27,6 +27,15 @@ use crate::{
 
 /// A post.
 pub type Post = post::Model;
+
+/// Its columns.
+pub use post::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<post::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<post::Entity>;
 
 /// What a new post is made of.
 #[derive(Clone, Debug)]
@@ -160,13 +169,14 @@ fn filtered(viewer: &Viewer, scope: Scope, filter: PostFilter) -> Rows<post::Ent
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<post::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Post>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// The post with this slug, if the viewer sees one. Among several, the live one, else the
@@ -211,14 +221,15 @@ pub async fn contents(read: &Read, viewer: &Viewer, ids: &[Uuid]) -> Result<Hash
 /// # Errors
 ///
 /// [`Error::BadPage`] if the arguments do not fit.
-pub async fn page(
+pub async fn page<S: Shape<post::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     filter: PostFilter,
     (order, direction): (PostOrder, Direction),
     arguments: &PageArguments,
-) -> Result<Page<Post>> {
+) -> Result<Page<S::Row>> {
     let column = match order {
         PostOrder::PublishedAt => post::Column::ListedAt,
         PostOrder::CreatedAt => post::Column::CreatedAt,
@@ -226,7 +237,9 @@ pub async fn page(
     };
     let list = format!("posts {scope:?} {filter:?}");
     let request = PageRequest::parse(&list, Order::by(column, direction), arguments)?;
-    Ok(filtered(viewer, scope, filter).page(&request, read).await?)
+    Ok(filtered(viewer, scope, filter)
+        .page_as(shape, &request, read)
+        .await?)
 }
 
 /// How many posts there are.
@@ -243,19 +256,20 @@ pub async fn count(read: &Read, viewer: &Viewer, scope: Scope, filter: PostFilte
 /// # Errors
 ///
 /// [`Error::BadPage`] if the arguments do not fit.
-pub async fn pages_of(
+pub async fn pages_of<S: Shape<post::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     of: PostsOf,
     arguments: &PageArguments,
     parents: &[Uuid],
-) -> Result<HashMap<Uuid, Page<Post>>> {
+) -> Result<HashMap<Uuid, Page<S::Row>>> {
     let list = format!("posts of {of:?} {scope:?}");
     let order = Order::by(post::Column::ListedAt, Direction::Descending);
     let request = PageRequest::parse(&list, order, arguments)?;
     Ok(visible(viewer, scope)
-        .page_of_each(of.via(), parents, &request, read)
+        .page_of_each_as(shape, of.via(), parents, &request, read)
         .await?)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use plimsoll_entity::{id::ProductId, inventory as inventory_entity, product};
-use plimsoll_records::{OnConflict, Order, PageRequest, Rows, Upserted, WhenDeleted};
+use plimsoll_records::{OnConflict, Order, PageRequest, Rows, Shape, Upserted, WhenDeleted};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
@@ -23,6 +23,15 @@ pub const MAX_SKU: usize = 100;
 
 /// A product.
 pub type Product = product::Model;
+
+/// Its columns.
+pub use product::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<product::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<product::Entity>;
 
 /// What a new product is made of.
 #[derive(Clone, Debug)]
@@ -82,13 +91,14 @@ fn visible(viewer: &Viewer, scope: Scope) -> Rows<product::Entity> {
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<product::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Product>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// The product with this stock-keeping unit, in any case, if the viewer sees one. Among several,
@@ -117,13 +127,14 @@ pub async fn by_sku(
 /// # Errors
 ///
 /// [`Error::BadPage`] if the arguments do not fit.
-pub async fn page(
+pub async fn page<S: Shape<product::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     (order, direction): (ProductOrder, Direction),
     arguments: &PageArguments,
-) -> Result<Page<Product>> {
+) -> Result<Page<S::Row>> {
     let column = match order {
         ProductOrder::Name => product::Column::NameKey,
         ProductOrder::Sku => product::Column::SkuKey,
@@ -131,7 +142,9 @@ pub async fn page(
     };
     let list = format!("products {scope:?}");
     let request = PageRequest::parse(&list, Order::by(column, direction), arguments)?;
-    Ok(visible(viewer, scope).page(&request, read).await?)
+    Ok(visible(viewer, scope)
+        .page_as(shape, &request, read)
+        .await?)
 }
 
 /// How many products there are.

@@ -6,7 +6,7 @@ use plimsoll_entity::{
     id::{ProfileId, UserId},
     profile, user,
 };
-use plimsoll_records::Rows;
+use plimsoll_records::{Rows, Shape};
 use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::Condition};
 use uuid::Uuid;
 
@@ -19,6 +19,15 @@ use crate::{
 
 /// A profile.
 pub type Profile = profile::Model;
+
+/// Its columns.
+pub use profile::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<profile::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<profile::Entity>;
 
 /// The most bytes of a profile's metadata.
 const MAX_METADATA: usize = 16 * 1024;
@@ -81,13 +90,14 @@ fn relation(viewer: &Viewer, owner: UserId) -> Relation {
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<profile::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Profile>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// The live profile of each user.
@@ -95,9 +105,13 @@ pub async fn by_ids(
 /// # Errors
 ///
 /// Whatever keeps the database from answering.
-pub async fn of_users(read: &Read, users: &[Uuid]) -> Result<HashMap<Uuid, Profile>> {
+pub async fn of_users<S: Shape<profile::Entity>>(
+    read: &Read,
+    shape: S,
+    users: &[Uuid],
+) -> Result<HashMap<Uuid, S::Row>> {
     Ok(Rows::<profile::Entity>::live()
-        .by(profile::Column::UserId, users, read)
+        .by_as(shape, profile::Column::UserId, users, read)
         .await?)
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, future::Future};
 
 use plimsoll_entity as entity;
-use plimsoll_records::{Read, Record, Retention, Scope, Version};
+use plimsoll_records::{Read, Record, Retention, Scope, Version, Whole};
 use uuid::Uuid;
 
 use crate::{
@@ -86,7 +86,7 @@ macro_rules! record_types {
                     .collect()
             }
             Ok(match kind {
-                $(RecordKind::$kind => any($module::by_ids(read, viewer, scope, ids).await?),)*
+                $(RecordKind::$kind => any($module::by_ids(read, Whole, viewer, scope, ids).await?),)*
             })
         }
 
@@ -111,7 +111,7 @@ macro_rules! record_types {
                     viewer: &Viewer,
                     ids: &[Uuid],
                 ) -> impl Future<Output = Result<HashMap<Uuid, Self>>> + Send {
-                    $module::by_ids(read, viewer, Scope::WithDeleted, ids)
+                    $module::by_ids(read, Whole, viewer, Scope::WithDeleted, ids)
                 }
             }
         )*

@@ -6,7 +6,7 @@ use plimsoll_entity::{
     id::{LoginSessionId, UserId},
     login_session, user,
 };
-use plimsoll_records::{Rows, Via};
+use plimsoll_records::{Rows, Via, Whole};
 use rand::Rng as _;
 use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::ExprTrait};
 use sha2::{Digest, Sha256};
@@ -184,7 +184,7 @@ pub async fn new_password(
     current: Option<String>,
 ) -> Result<String> {
     let own = viewer.user_id() == Some(id);
-    let seen = crate::user::by_ids(&store.read(), viewer, Scope::Live, &[id.into()]).await?;
+    let seen = crate::user::by_ids(&store.read(), Whole, viewer, Scope::Live, &[id.into()]).await?;
     if seen.is_empty() {
         return Err(Error::not_found());
     }

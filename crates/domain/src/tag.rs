@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use plimsoll_entity::{id::TagId, post_tag, tag};
-use plimsoll_records::{OnConflict, Order, PageRequest, Rows, Upserted, WhenDeleted};
+use plimsoll_records::{OnConflict, Order, PageRequest, Rows, Shape, Upserted, WhenDeleted};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
@@ -18,6 +18,15 @@ use crate::{
 
 /// A tag.
 pub type Tag = tag::Model;
+
+/// Its columns.
+pub use tag::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<tag::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<tag::Entity>;
 
 /// What a new tag is made of.
 #[derive(Clone, Debug)]
@@ -69,13 +78,14 @@ fn visible(viewer: &Viewer, scope: Scope) -> Rows<tag::Entity> {
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<tag::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Tag>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// The tag with this slug, if the viewer sees one. Among several, the live one, else the one
@@ -104,20 +114,23 @@ pub async fn by_slug(
 /// # Errors
 ///
 /// [`Error::BadPage`] if the arguments do not fit.
-pub async fn page(
+pub async fn page<S: Shape<tag::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     (order, direction): (TagOrder, Direction),
     arguments: &PageArguments,
-) -> Result<Page<Tag>> {
+) -> Result<Page<S::Row>> {
     let column = match order {
         TagOrder::Slug => tag::Column::Slug,
         TagOrder::CreatedAt => tag::Column::CreatedAt,
     };
     let list = format!("tags {scope:?}");
     let request = PageRequest::parse(&list, Order::by(column, direction), arguments)?;
-    Ok(visible(viewer, scope).page(&request, read).await?)
+    Ok(visible(viewer, scope)
+        .page_as(shape, &request, read)
+        .await?)
 }
 
 /// How many tags there are.
@@ -134,9 +147,13 @@ pub async fn count(read: &Read, viewer: &Viewer, scope: Scope) -> Result<u64> {
 /// # Errors
 ///
 /// Whatever keeps the database from answering.
-pub async fn of_posts(read: &Read, posts: &[Uuid]) -> Result<HashMap<Uuid, Vec<Tag>>> {
+pub async fn of_posts<S: Shape<tag::Entity>>(
+    read: &Read,
+    shape: S,
+    posts: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<S::Row>>> {
     Ok(Rows::<tag::Entity>::live()
-        .linked_by::<post_tag::Entity>(posts, read)
+        .linked_by_as::<post_tag::Entity, _>(shape, posts, read)
         .await?)
 }
 

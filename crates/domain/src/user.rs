@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use plimsoll_entity::{id::UserId, login_session, post_author, user};
-use plimsoll_records::{Order, PageRequest, Rows};
+use plimsoll_records::{Order, PageRequest, Rows, Shape};
 use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::ExprTrait};
 use uuid::Uuid;
 
@@ -17,6 +17,15 @@ use crate::{
 
 /// A user.
 pub type User = user::Model;
+
+/// Its columns.
+pub use user::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<user::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<user::Entity>;
 
 /// What a new user is made of. The password is hashed already
 /// ([`Passwords::hash`](crate::password::Passwords::hash)), outside of the transaction.
@@ -69,14 +78,9 @@ fn relation(viewer: &Viewer, id: UserId) -> Relation {
     Relation::owner(viewer.user_id() == Some(id))
 }
 
-/// Whether the viewer sees the user's e-mail address.
-pub fn shows_email(viewer: &Viewer, user: &User) -> bool {
-    may(
-        viewer,
-        Subject::User,
-        Act::SeeEmail,
-        relation(viewer, user.id),
-    )
+/// Whether the viewer sees this user's e-mail address.
+pub fn shows_email(viewer: &Viewer, user: UserId) -> bool {
+    may(viewer, Subject::User, Act::SeeEmail, relation(viewer, user))
 }
 
 /// Those of the users that the viewer sees, by id.
@@ -84,13 +88,14 @@ pub fn shows_email(viewer: &Viewer, user: &User) -> bool {
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<user::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, User>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// One page of the users.
@@ -98,20 +103,23 @@ pub async fn by_ids(
 /// # Errors
 ///
 /// [`Error::BadPage`](crate::Error::BadPage) if the arguments do not fit.
-pub async fn page(
+pub async fn page<S: Shape<user::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     (order, direction): (UserOrder, Direction),
     arguments: &PageArguments,
-) -> Result<Page<User>> {
+) -> Result<Page<S::Row>> {
     let column = match order {
         UserOrder::Name => user::Column::NameKey,
         UserOrder::CreatedAt => user::Column::CreatedAt,
     };
     let list = format!("users {scope:?}");
     let request = PageRequest::parse(&list, Order::by(column, direction), arguments)?;
-    Ok(visible(viewer, scope).page(&request, read).await?)
+    Ok(visible(viewer, scope)
+        .page_as(shape, &request, read)
+        .await?)
 }
 
 /// How many users there are.
@@ -128,9 +136,13 @@ pub async fn count(read: &Read, viewer: &Viewer, scope: Scope) -> Result<u64> {
 /// # Errors
 ///
 /// Whatever keeps the database from answering.
-pub async fn co_authors_of_posts(read: &Read, posts: &[Uuid]) -> Result<HashMap<Uuid, Vec<User>>> {
+pub async fn co_authors_of_posts<S: Shape<user::Entity>>(
+    read: &Read,
+    shape: S,
+    posts: &[Uuid],
+) -> Result<HashMap<Uuid, Vec<S::Row>>> {
     Ok(Rows::<user::Entity>::live()
-        .linked_by::<post_author::Entity>(posts, read)
+        .linked_by_as::<post_author::Entity, _>(shape, posts, read)
         .await?)
 }
 

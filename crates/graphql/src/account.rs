@@ -20,42 +20,47 @@ use crate::{
     money::{MinorUnits, Money},
     order::Order,
     record::{load, read, record_fields, removal, write, write_keyed},
+    rows::{Below, Leaf, One, Row, Step},
     user::User,
 };
 
 record_fields! {
     #[async_graphql::Object]
     /// What a user has in one currency.
-    Account(domain::account::Account) {
-        /// Whose it is; null if they are deleted.
-        async fn owner(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-            let key = UserById(self.0.owner_id.into());
-            load(ctx, key).await
+    Account(Account of plimsoll_domain::account) {
+        own {
+            /// The code of its currency in ISO 4217. Its owner has no other live account in it.
+            currency: String = Currency;
         }
-
-        /// The code of its currency in ISO 4217. Its owner has no other live account in it.
-        async fn currency(&self) -> &str {
-            &self.0.currency
+        one {
+            /// Whose it is; null if they are deleted.
+            owner: User = UserById(OwnerId);
         }
-
-        /// What is in it: never less than nothing, and always the sum of its transfers.
-        async fn balance(&self) -> Money {
-            Money::new(self.0.balance, &self.0.currency)
+        needs {
+            balance: Balance, Currency;
+            transfers: Id;
         }
+        resolvers {
+            /// What is in it: never less than nothing, and always the sum of its transfers.
+            async fn balance(&self) -> Result<Money> {
+                let currency: String = self.get(Column::Currency)?;
+                Ok(Money::new(self.get(Column::Balance)?, &currency))
+            }
 
-        /// The transfers from it and to it, the newest first.
-        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
-        async fn transfers(
-            &self,
-            ctx: &Context<'_>,
-            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
-            first: Option<i32>,
-            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
-            #[graphql(desc = "End before this cursor.")] before: Option<String>,
-        ) -> Result<TransferConnection> {
-            let arguments = page_arguments(first, after, last, before);
-            TransferConnection::of(ctx, self.0.id.into(), arguments).await
+            /// The transfers from it and to it, the newest first.
+            #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
+            async fn transfers(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+                first: Option<i32>,
+                #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+                #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+                #[graphql(desc = "End before this cursor.")] before: Option<String>,
+            ) -> Result<TransferConnection> {
+                let arguments = page_arguments(first, after, last, before);
+                TransferConnection::of(ctx, self.get(Column::Id)?, arguments).await
+            }
         }
     }
 }
@@ -64,7 +69,7 @@ connection!(
     AccountConnection,
     AccountEdge,
     Account,
-    domain::account::Account,
+    domain::account::View,
     "A page of accounts.",
     "An account at a place in a list."
 );
@@ -76,6 +81,22 @@ pub(crate) struct Transfer(Arc<domain::transfer::Transfer>);
 impl From<domain::transfer::Transfer> for Transfer {
     fn from(transfer: domain::transfer::Transfer) -> Self {
         Self(Arc::new(transfer))
+    }
+}
+
+impl Row for Transfer {
+    type Columns = ();
+
+    fn needs(_: &str) {}
+
+    fn step<'a>(name: &str, _: Below<'a>) -> Option<Step<'a, Self>> {
+        Some(Step::Own(match name {
+            "id" => |row| Ok(encode(row.0.id).value()),
+            "createdAt" => |row| Ok(row.0.created_at.value()),
+            "fromId" => |row| Ok(row.0.from_account_id.map(encode).value()),
+            "toId" => |row| Ok(row.0.to_account_id.map(encode).value()),
+            _ => return None,
+        }))
     }
 }
 
@@ -205,12 +226,12 @@ impl AccountQuery {
         #[graphql(desc = "The account's id.")] id: ID,
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
-    ) -> Result<Option<Account>> {
+    ) -> Result<One<Account>> {
         let id: AccountId = decode(&id, "id")?;
         let key = RecordById(RecordKind::Account, which.into(), id.into());
         match load(ctx, key).await? {
-            Some(AnyRecord::Account(found)) => Ok(Some(found.into())),
-            _ => Ok(None),
+            Some(AnyRecord::Account(found)) => Ok(One(Some(found.into()))),
+            _ => Ok(One(None)),
         }
     }
 
@@ -230,8 +251,9 @@ impl AccountQuery {
     ) -> Result<AccountConnection> {
         let which: Scope = which.into();
         let arguments = page_arguments(first, after, last, before);
+        let columns = Below::of(ctx).columns_of_nodes::<Account>();
         let page = read(ctx, move |read, viewer| async move {
-            domain::account::page(&read, &viewer, which, &arguments).await
+            domain::account::page(&read, columns, &viewer, which, &arguments).await
         })
         .await?;
         Ok(AccountConnection::new(page, Total::Accounts(which)))

@@ -7,53 +7,167 @@
 //! request's shape alone.
 
 use std::{
-    collections::HashMap,
+    any::{Any, TypeId},
+    collections::{HashMap, HashSet},
     future::{Future, poll_fn},
     hash::Hash,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::Poll,
-    time::Duration,
 };
 
-use async_graphql::{dataloader::Loader, runtime::Timer};
 use futures::{
     StreamExt as _,
     channel::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
         oneshot,
     },
-    future::{BoxFuture, ready},
+    future::BoxFuture,
     stream::FuturesUnordered,
-    task::{FutureObj, Spawn, SpawnError},
 };
 use plimsoll_domain::{
-    self as domain, AnyRecord, Page, PageArguments, RecordKind, Scope, Viewer,
-    category::Category,
-    order::OrderItem,
-    post::{Post, PostsOf},
-    product::{Product, inventory::Inventory},
-    profile::Profile,
-    tag::Tag,
-    transfer::Transfer,
-    user::User,
+    self as domain, AnyRecord, Page, PageArguments, RecordKind, Scope, Viewer, order::OrderItem,
+    post::PostsOf, transfer::Transfer,
 };
 use uuid::Uuid;
 
-use crate::{account, category, post, product, profile, tag, user};
+use crate::{account, category, post, product, profile, rows::ColumnSet, tag, user};
 
-/// The loaders of one request.
+/// Who reads for one request, and from what.
 pub(crate) struct Batch {
     pub(crate) store: domain::Store,
     pub(crate) viewer: Viewer,
 }
 
+/// Why a read did not come to anything: told to all who waited for it.
+pub(crate) type Failure = Arc<domain::Error>;
+
+/// A type of key, and what is found by keys of it.
+pub(crate) trait Loader<K>: Send + Sync + 'static {
+    /// What is found by a key.
+    type Value: Clone + Send + Sync + 'static;
+
+    /// What is found by each of these keys. One by which nothing is found is absent.
+    fn load(
+        &self,
+        keys: &[K],
+    ) -> impl Future<Output = Result<HashMap<K, Self::Value>, Failure>> + Send;
+}
+
+/// The loaders of one request. Nothing is kept: what is asked for after a mutation sees it.
+pub(crate) struct Loaders {
+    batch: Arc<Batch>,
+    spawner: RequestSpawner,
+    /// The calls of this level, by their type of key.
+    waiting: Arc<Waiting>,
+}
+
+type Waiting = Mutex<HashMap<TypeId, Box<dyn Any + Send>>>;
+
+/// The keys that somebody asks for, and where to answer.
+struct Call<K, V> {
+    keys: Vec<K>,
+    answer: oneshot::Sender<Result<Vec<Option<V>>, Failure>>,
+}
+
+impl Loaders {
+    pub(crate) fn new(batch: Batch, spawner: RequestSpawner) -> Self {
+        Self {
+            batch: Arc::new(batch),
+            spawner,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// What is found by each of these keys, in their order, read together with all other keys of
+    /// this type and level.
+    pub(crate) async fn load<K>(
+        &self,
+        keys: Vec<K>,
+    ) -> Result<Vec<Option<<Batch as Loader<K>>::Value>>, Failure>
+    where
+        K: Clone + Eq + Hash + Send + Sync + 'static,
+        Batch: Loader<K>,
+    {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (answer, found) = oneshot::channel();
+        if wait(&self.waiting, Call { keys, answer }) {
+            let (batch, waiting) = (self.batch.clone(), self.waiting.clone());
+            // It runs when everybody of this level waits.
+            self.spawner.start(Box::pin(async move {
+                answer_all(&batch, take::<K, <Batch as Loader<K>>::Value>(&waiting)).await;
+            }));
+        }
+        found.await.unwrap_or_else(|_| Err(Arc::new(gone())))
+    }
+}
+
+/// Adds a call. Says whether it is the first of its type of key.
+fn wait<K: Send + 'static, V: Send + 'static>(waiting: &Waiting, call: Call<K, V>) -> bool {
+    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let calls = waiting
+        .entry(TypeId::of::<K>())
+        .or_insert_with(|| Box::new(Vec::<Call<K, V>>::new()));
+    match calls.downcast_mut::<Vec<Call<K, V>>>() {
+        Some(calls) => {
+            calls.push(call);
+            calls.len() == 1
+        }
+        // A type of key has one type of value. The caller is told that nobody answers.
+        None => false,
+    }
+}
+
+fn take<K: 'static, V: 'static>(waiting: &Waiting) -> Vec<Call<K, V>> {
+    let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let calls = waiting.get_mut(&TypeId::of::<K>());
+    let calls = calls.and_then(|calls| calls.downcast_mut::<Vec<Call<K, V>>>());
+    calls.map(std::mem::take).unwrap_or_default()
+}
+
+/// Reads the keys of all calls, each once, and answers each call.
+async fn answer_all<K>(batch: &Batch, calls: Vec<Call<K, <Batch as Loader<K>>::Value>>)
+where
+    K: Clone + Eq + Hash,
+    Batch: Loader<K>,
+{
+    let mut keys: Vec<K> = Vec::new();
+    let mut seen: HashSet<&K> = HashSet::new();
+    for key in calls.iter().flat_map(|call| &call.keys) {
+        if seen.insert(key) {
+            keys.push(key.clone());
+        }
+    }
+    drop(seen);
+    let found = batch.load(&keys).await;
+    for call in calls {
+        let answer = match &found {
+            Ok(found) => Ok(call
+                .keys
+                .iter()
+                .map(|key| found.get(key).cloned())
+                .collect()),
+            Err(failure) => Err(failure.clone()),
+        };
+        // Whoever asked may have been dropped with the request.
+        let _ = call.answer.send(answer);
+    }
+}
+
+fn gone() -> domain::Error {
+    domain::Error::Internal("the request ended before its reads".into())
+}
+
+type Task = BoxFuture<'static, ()>;
+
 /// Hands the reads of a request to [`drive`].
 #[derive(Clone)]
-pub(crate) struct RequestSpawner(UnboundedSender<FutureObj<'static, ()>>);
+pub(crate) struct RequestSpawner(UnboundedSender<Task>);
 
 /// Where the reads come out.
-pub(crate) type Tasks = UnboundedReceiver<FutureObj<'static, ()>>;
+pub(crate) type Tasks = UnboundedReceiver<Task>;
 
 pub(crate) fn spawner() -> (RequestSpawner, Tasks) {
     let (sender, receiver) = unbounded();
@@ -66,32 +180,18 @@ impl RequestSpawner {
         &self,
         work: impl Future<Output = domain::Result<T>> + Send + 'static,
     ) -> domain::Result<T> {
-        let gone = || domain::Error::Internal("the request ended before its reads".into());
         let (done, answer) = oneshot::channel();
-        let task = async move {
+        self.start(Box::pin(async move {
             // Whoever asked may have been dropped with the request.
             let _ = done.send(work.await);
-        };
-        self.spawn_obj(FutureObj::new(Box::new(task)))
-            .map_err(|_| gone())?;
+        }));
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
-}
 
-impl Spawn for RequestSpawner {
-    fn spawn_obj(&self, future: FutureObj<'static, ()>) -> Result<(), SpawnError> {
-        self.0
-            .unbounded_send(future)
-            .map_err(|_| SpawnError::shutdown())
-    }
-}
-
-/// A timer that does not wait: [`drive`] knows when a batch is complete.
-pub(crate) struct Immediately;
-
-impl Timer for Immediately {
-    fn delay(&self, _: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(ready(()))
+    /// Runs a read once the request can only wait. If the request is over, it is dropped, and
+    /// with it what it would have answered with.
+    fn start(&self, task: Task) {
+        let _ = self.0.unbounded_send(task);
     }
 }
 
@@ -141,14 +241,14 @@ macro_rules! found {
 }
 
 found! {
-    User => user::User;
-    Profile => profile::Profile;
-    Category => category::Category;
-    Tag => tag::Tag;
-    Post => post::Post;
+    domain::user::View => user::User;
+    domain::profile::View => profile::Profile;
+    domain::category::View => category::Category;
+    domain::tag::View => tag::Tag;
+    domain::post::View => post::Post;
     Transfer => account::Transfer;
-    Product => product::Product;
-    Inventory => product::Inventory;
+    domain::product::View => product::Product;
+    domain::product::inventory::View => product::Inventory;
     OrderItem => OrderItem;
     AnyRecord => AnyRecord;
     String => String;
@@ -169,7 +269,7 @@ impl<T: Found> Found for Page<T> {
     }
 }
 
-type Loaded<K, V> = Result<HashMap<K, V>, Arc<domain::Error>>;
+type Loaded<K, V> = Result<HashMap<K, V>, Failure>;
 
 /// Puts keys that differ only in their id together: one call of the domain for each group.
 fn grouped<K, G>(keys: &[K], group: impl Fn(&K) -> (G, Uuid)) -> HashMap<G, Vec<Uuid>>
@@ -195,30 +295,32 @@ macro_rules! keys {
 keys! {
     /// The record of this kind and id, in this scope.
     RecordById(RecordKind, Scope, Uuid);
+    /// The post with this id, in this scope.
+    PostById(Scope, domain::post::Columns, Uuid);
     /// The live user with this id.
-    UserById(Uuid);
+    UserById(domain::user::Columns, Uuid);
     /// The live category with this id.
-    CategoryById(Uuid);
+    CategoryById(domain::category::Columns, Uuid);
     /// The live profile of this user.
-    ProfileOfUser(Uuid);
+    ProfileOfUser(domain::profile::Columns, Uuid);
     /// The live tags of this post.
-    TagsOfPost(Uuid);
+    TagsOfPost(domain::tag::Columns, Uuid);
     /// The live co-authors of this post.
-    CoAuthorsOfPost(Uuid);
+    CoAuthorsOfPost(domain::user::Columns, Uuid);
     /// The text of this post.
     ContentOfPost(Uuid);
     /// The product with this id, deleted or not, as far as the viewer sees it.
-    ProductById(Uuid);
+    ProductById(domain::product::Columns, Uuid);
     /// The live inventory of this product.
-    InventoryOfProduct(Uuid);
+    InventoryOfProduct(domain::product::inventory::Columns, Uuid);
     /// The lines of this order.
     ItemsOfOrder(Uuid);
     /// A page of the posts of this author, category or tag.
-    PostsPage(PostsOf, Scope, PageArguments, Uuid);
+    PostsPage(PostsOf, Scope, PageArguments, domain::post::Columns, Uuid);
     /// How many posts this author, category or tag has.
     PostsCount(PostsOf, Scope, Uuid);
     /// A page of the categories below this one.
-    ChildrenPage(Scope, PageArguments, Uuid);
+    ChildrenPage(Scope, PageArguments, domain::category::Columns, Uuid);
     /// How many categories lie below this one.
     ChildrenCount(Scope, Uuid);
     /// The transfer with this id.
@@ -229,12 +331,33 @@ keys! {
     TransfersCount(Uuid);
 }
 
-/// Declares the loader of a key type: how its keys are grouped, and what a group calls.
+/// Declares the loader of a key type: how its keys are grouped, and what a group calls. Keys that
+/// begin with `columns` are read together, with the columns of all of them.
 macro_rules! loader {
+    (
+        $key:ident(columns) => $value:ty,
+        |$read:ident, $viewer:ident, $columns:ident, $ids:ident| $call:expr
+    ) => {
+        impl Loader<$key> for Batch {
+            type Value = $value;
+
+            async fn load(&self, keys: &[$key]) -> Loaded<$key, $value> {
+                let ($read, $viewer) = (&self.store.read(), &self.viewer);
+                let $columns = keys.iter().map(|key| key.0).reduce(ColumnSet::or).unwrap_or_default();
+                let mut $ids: Vec<Uuid> = keys.iter().map(|key| key.1).collect();
+                $ids.sort_unstable();
+                $ids.dedup();
+                let found = $call.await.map_err(Arc::new)?;
+                let found: HashMap<Uuid, $value> =
+                    found.into_iter().map(|(id, value)| (id, value.object())).collect();
+                let of_key = |key: &$key| Some((key.clone(), found.get(&key.1)?.clone()));
+                Ok(keys.iter().filter_map(of_key).collect())
+            }
+        }
+    };
     ($key:ident => $value:ty, |$read:ident, $viewer:ident, $ids:ident| $call:expr) => {
         impl Loader<$key> for Batch {
             type Value = $value;
-            type Error = Arc<domain::Error>;
 
             async fn load(&self, keys: &[$key]) -> Loaded<$key, $value> {
                 let ($read, $viewer) = (&self.store.read(), &self.viewer);
@@ -249,7 +372,6 @@ macro_rules! loader {
     ) => {
         impl Loader<$key> for Batch {
             type Value = $value;
-            type Error = Arc<domain::Error>;
 
             async fn load(&self, keys: &[$key]) -> Loaded<$key, $value> {
                 let ($read, $viewer) = (&self.store.read(), &self.viewer);
@@ -269,39 +391,44 @@ macro_rules! loader {
 loader!(RecordById(kind, scope) => AnyRecord, |read, viewer, ids| {
     domain::record::by_ids(read, viewer, scope, kind, &ids)
 });
-loader!(UserById => user::User, |read, viewer, ids| {
-    domain::user::by_ids(read, viewer, Scope::Live, &ids)
+loader!(PostById(scope, columns) => post::Post, |read, viewer, ids| {
+    domain::post::by_ids(read, columns, viewer, scope, &ids)
 });
-loader!(CategoryById => category::Category, |read, viewer, ids| {
-    domain::category::by_ids(read, viewer, Scope::Live, &ids)
+loader!(UserById(columns) => user::User, |read, viewer, columns, ids| {
+    domain::user::by_ids(read, columns, viewer, Scope::Live, &ids)
 });
-loader!(ProfileOfUser => profile::Profile, |read, _viewer, ids| {
-    domain::profile::of_users(read, &ids)
+loader!(CategoryById(columns) => category::Category, |read, viewer, columns, ids| {
+    domain::category::by_ids(read, columns, viewer, Scope::Live, &ids)
 });
-loader!(TagsOfPost => Vec<tag::Tag>, |read, _viewer, ids| domain::tag::of_posts(read, &ids));
-loader!(CoAuthorsOfPost => Vec<user::User>, |read, _viewer, ids| {
-    domain::user::co_authors_of_posts(read, &ids)
+loader!(ProfileOfUser(columns) => profile::Profile, |read, _viewer, columns, ids| {
+    domain::profile::of_users(read, columns, &ids)
+});
+loader!(TagsOfPost(columns) => Vec<tag::Tag>, |read, _viewer, columns, ids| {
+    domain::tag::of_posts(read, columns, &ids)
+});
+loader!(CoAuthorsOfPost(columns) => Vec<user::User>, |read, _viewer, columns, ids| {
+    domain::user::co_authors_of_posts(read, columns, &ids)
 });
 loader!(ContentOfPost => String, |read, viewer, ids| {
     domain::post::contents(read, viewer, &ids)
 });
-loader!(ProductById => product::Product, |read, viewer, ids| {
-    domain::product::by_ids(read, viewer, Scope::WithDeleted, &ids)
+loader!(ProductById(columns) => product::Product, |read, viewer, columns, ids| {
+    domain::product::by_ids(read, columns, viewer, Scope::WithDeleted, &ids)
 });
-loader!(InventoryOfProduct => product::Inventory, |read, _viewer, ids| {
-    domain::product::inventory::of_products(read, &ids)
+loader!(InventoryOfProduct(columns) => product::Inventory, |read, _viewer, columns, ids| {
+    domain::product::inventory::of_products(read, columns, &ids)
 });
 loader!(ItemsOfOrder => Vec<OrderItem>, |read, _viewer, ids| {
     domain::order::items_of(read, &ids)
 });
-loader!(PostsPage(of, scope, arguments) => Arc<Page<post::Post>>, |read, viewer, ids| {
-    domain::post::pages_of(read, viewer, scope, of, &arguments, &ids)
+loader!(PostsPage(of, scope, arguments, columns) => Arc<Page<post::Post>>, |read, viewer, ids| {
+    domain::post::pages_of(read, columns, viewer, scope, of, &arguments, &ids)
 });
 loader!(PostsCount(of, scope) => u64, |read, viewer, ids| {
     domain::post::counts_of(read, viewer, scope, of, &ids)
 });
-loader!(ChildrenPage(scope, arguments) => Arc<Page<category::Category>>, |read, viewer, ids| {
-    domain::category::pages_below(read, viewer, scope, &arguments, &ids)
+loader!(ChildrenPage(scope, arguments, columns) => Arc<Page<category::Category>>, |read, viewer, ids| {
+    domain::category::pages_below(read, columns, viewer, scope, &arguments, &ids)
 });
 loader!(ChildrenCount(scope) => u64, |read, viewer, ids| {
     domain::category::counts_below(read, viewer, scope, &ids)

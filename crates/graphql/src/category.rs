@@ -15,66 +15,68 @@ use crate::{
     id::{Named, decode, named},
     post::PostConnection,
     record::{load, patch, patch_as_is, read, record_fields, removal, write},
+    rows::{Below, One},
 };
 
 record_fields! {
     #[async_graphql::Object]
     /// A subject that posts are about. Categories form a tree.
-    Category(domain::category::Category) {
-        /// What it is called.
-        async fn name(&self) -> &str {
-            &self.0.name
-        }
+    Category(Category of plimsoll_domain::category) {
+        own {
+            /// What it is called.
+            name: String = Name;
 
-        /// What it is found by. No other live category has it.
-        async fn slug(&self) -> &str {
-            &self.0.slug
+            /// What it is found by. No other live category has it.
+            slug: String = Slug;
         }
-
-        /// The category that it lies in; null at the top, or if that one is deleted.
-        async fn parent(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
-            let Some(parent) = self.0.parent_id else { return Ok(None) };
-            let key = CategoryById(parent.into());
-            load(ctx, key).await
+        one {
+            /// The category that it lies in; null at the top, or if that one is deleted.
+            parent: Category = CategoryById(ParentId);
         }
-
-        /// The categories right below it, ordered by slug.
-        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
-        async fn children(
-            &self,
-            ctx: &Context<'_>,
-            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
-            first: Option<i32>,
-            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
-            #[graphql(desc = "End before this cursor.")] before: Option<String>,
-            #[graphql(default, name = "scope", desc = "Deleted categories as well, or alone.")]
-            which: ScopeArgument,
-        ) -> Result<CategoryConnection> {
-            let arguments = page_arguments(first, after, last, before);
-            let (id, which) = (self.0.id.into(), which.into());
-            let key = ChildrenPage(which, arguments, id);
-            Ok(CategoryConnection {
-                page: load(ctx, key).await?.unwrap_or_default(),
-                total: Total::CategoriesBelow(id, which),
-            })
+        needs {
+            children: Id;
+            posts: Id;
         }
+        resolvers {
+            /// The categories right below it, ordered by slug.
+            #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
+            async fn children(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+                first: Option<i32>,
+                #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+                #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+                #[graphql(desc = "End before this cursor.")] before: Option<String>,
+                #[graphql(default, name = "scope", desc = "Deleted categories as well, or alone.")]
+                which: ScopeArgument,
+            ) -> Result<CategoryConnection> {
+                let arguments = page_arguments(first, after, last, before);
+                let (id, which) = (self.get(Column::Id)?, which.into());
+                let columns = Below::of(ctx).columns_of_nodes::<Category>();
+                let key = ChildrenPage(which, arguments, columns, id);
+                Ok(CategoryConnection {
+                    page: load(ctx, key).await?.unwrap_or_default(),
+                    total: Total::CategoriesBelow(id, which),
+                })
+            }
 
-        /// The posts in this category itself, the newest first.
-        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
-        async fn posts(
-            &self,
-            ctx: &Context<'_>,
-            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
-            first: Option<i32>,
-            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
-            #[graphql(desc = "End before this cursor.")] before: Option<String>,
-            #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
-        ) -> Result<PostConnection> {
-            let arguments = page_arguments(first, after, last, before);
-            let id = self.0.id.into();
-            PostConnection::of(ctx, PostsOf::Category, id, scope.into(), arguments).await
+            /// The posts in this category itself, the newest first.
+            #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
+            async fn posts(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+                first: Option<i32>,
+                #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+                #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+                #[graphql(desc = "End before this cursor.")] before: Option<String>,
+                #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
+            ) -> Result<PostConnection> {
+                let arguments = page_arguments(first, after, last, before);
+                let id = self.get(Column::Id)?;
+                PostConnection::of(ctx, PostsOf::Category, id, scope.into(), arguments).await
+            }
         }
     }
 }
@@ -83,7 +85,7 @@ connection!(
     CategoryConnection,
     CategoryEdge,
     Category,
-    domain::category::Category,
+    domain::category::View,
     "A page of categories.",
     "A category at a place in a list."
 );
@@ -119,21 +121,21 @@ impl CategoryQuery {
         #[graphql(desc = "The category's slug, in any case.")] slug: Option<String>,
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
-    ) -> Result<Option<Category>> {
+    ) -> Result<One<Category>> {
         let which = which.into();
         match named::<CategoryId>(id, slug)? {
             Named::Id(id) => {
                 let key = RecordById(RecordKind::Category, which, id.into());
                 match load(ctx, key).await? {
-                    Some(AnyRecord::Category(found)) => Ok(Some(found.into())),
-                    _ => Ok(None),
+                    Some(AnyRecord::Category(found)) => Ok(One(Some(found.into()))),
+                    _ => Ok(One(None)),
                 }
             }
             Named::Slug(slug) => {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::category::by_slug(&read, &viewer, which, &slug).await
                 });
-                Ok(found.await?.map(Into::into))
+                Ok(One(found.await?.map(Into::into)))
             }
         }
     }
@@ -172,8 +174,9 @@ impl CategoryQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
+        let columns = Below::of(ctx).columns_of_nodes::<Category>();
         let page = read(ctx, move |read, viewer| async move {
-            domain::category::page(&read, &viewer, which, order, &arguments).await
+            domain::category::page(&read, columns, &viewer, which, order, &arguments).await
         })
         .await?;
         Ok(CategoryConnection::new(page, Total::Categories(which)))

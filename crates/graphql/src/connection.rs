@@ -31,8 +31,8 @@ impl PageInfo {
         Self {
             has_previous_page: page.has_previous,
             has_next_page: page.has_next,
-            start_cursor: page.rows.first().map(|(cursor, _)| cursor.clone()),
-            end_cursor: page.rows.last().map(|(cursor, _)| cursor.clone()),
+            start_cursor: page.rows.first().map(|(cursor, _)| cursor.to_string()),
+            end_cursor: page.rows.last().map(|(cursor, _)| cursor.to_string()),
         }
     }
 }
@@ -187,7 +187,7 @@ impl Total {
 
 /// Declares a connection and its edge.
 macro_rules! connection {
-    ($connection:ident, $edge:ident, $node:ident, $record:ty, $doc:literal, $edge_doc:literal) => {
+    ($connection:ident, $edge:ident, $node:ident, $row:ty, $doc:literal, $edge_doc:literal) => {
         #[doc = $doc]
         pub(crate) struct $connection {
             page: std::sync::Arc<plimsoll_domain::Page<$node>>,
@@ -195,18 +195,45 @@ macro_rules! connection {
         }
 
         #[doc = $edge_doc]
-        #[derive(async_graphql::SimpleObject)]
-        pub(crate) struct $edge {
+        #[derive(Clone)]
+        pub(crate) struct $edge(plimsoll_domain::Cursor, $node);
+
+        #[doc = $edge_doc]
+        #[async_graphql::Object]
+        impl $edge {
             /// Names this place in the list.
-            cursor: String,
+            async fn cursor(&self) -> String {
+                self.0.to_string()
+            }
+
             /// What is at this place.
-            node: $node,
+            async fn node(&self) -> &$node {
+                &self.1
+            }
+        }
+
+        impl crate::rows::Row for $edge {
+            type Columns = ();
+
+            fn needs(_: &str) {}
+
+            fn step<'a>(
+                name: &str,
+                below: crate::rows::Below<'a>,
+            ) -> Option<crate::rows::Step<'a, Self>> {
+                use crate::rows::{Leaf, Step, beside};
+                match name {
+                    "cursor" => Some(Step::Own(|edge| Ok(edge.0.to_string().value()))),
+                    "node" => beside::<Self, $node>(below, |edge| edge.1.clone()),
+                    _ => None,
+                }
+            }
         }
 
         impl $connection {
             #[allow(dead_code, reason = "some lists are found below a record alone")]
             pub(crate) fn new(
-                page: plimsoll_domain::Page<$record>,
+                page: plimsoll_domain::Page<$row>,
                 total: crate::connection::Total,
             ) -> Self {
                 let page = std::sync::Arc::new(page.map(Into::into));
@@ -218,20 +245,16 @@ macro_rules! connection {
         #[async_graphql::Object]
         impl $connection {
             /// The page, each record with the cursor of its place.
-            async fn edges(&self) -> Vec<$edge> {
-                self.page
-                    .rows
-                    .iter()
-                    .map(|(cursor, row)| $edge {
-                        cursor: cursor.clone(),
-                        node: row.clone(),
-                    })
-                    .collect()
+            async fn edges(&self) -> crate::rows::List<$edge> {
+                let rows = self.page.rows.iter();
+                let edges = rows.map(|(cursor, row)| $edge(cursor.clone(), row.clone()));
+                crate::rows::List(edges.collect())
             }
 
             /// The page, without the cursors.
-            async fn nodes(&self) -> Vec<$node> {
-                self.page.rows.iter().map(|(_, row)| row.clone()).collect()
+            async fn nodes(&self) -> crate::rows::List<$node> {
+                let rows = self.page.rows.iter();
+                crate::rows::List(rows.map(|(_, row)| row.clone()).collect())
             }
 
             /// Where the page lies in the list.

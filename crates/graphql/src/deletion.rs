@@ -9,6 +9,7 @@ use crate::{
     connection::{Total, connection, page_arguments},
     error::Result,
     record::{Record, load, read},
+    rows::{Below, Leaf, Row, Step, to_one},
     scope,
     user::User,
 };
@@ -41,7 +42,8 @@ impl Deletion {
         let Some(actor) = self.0.actor_id else {
             return Ok(None);
         };
-        load(ctx, UserById(actor)).await
+        let columns = Below::of(ctx).columns::<User>();
+        load(ctx, UserById(columns, actor)).await
     }
 
     /// The record that was named, deleted or restored by now; null if it was purged, or the
@@ -74,6 +76,28 @@ impl Deletion {
     /// When its records were removed for good.
     async fn purged_at(&self) -> Option<DateTime<Utc>> {
         self.0.purged_at
+    }
+}
+
+impl Row for Deletion {
+    type Columns = ();
+
+    fn needs(_: &str) {}
+
+    fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Self>> {
+        Some(Step::Own(match name {
+            "id" => |row| Ok(crate::id::encode_as("deletion", row.0.id).value()),
+            "deletedAt" => |row| Ok(row.0.created_at.value()),
+            "deletedBy" => {
+                return to_one::<Self, _, User>(below, |row, columns| {
+                    Ok(row.0.actor_id.map(|actor| UserById(columns, actor)))
+                });
+            }
+            "rowCount" => |row| Ok(row.0.row_count.value()),
+            "restoredAt" => |row| Ok(row.0.restored_at.value()),
+            "purgedAt" => |row| Ok(row.0.purged_at.value()),
+            _ => return None,
+        }))
     }
 }
 

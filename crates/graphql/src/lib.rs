@@ -7,6 +7,7 @@ mod bulk;
 mod category;
 mod connection;
 mod deletion;
+pub mod documents;
 mod error;
 mod id;
 mod idempotency;
@@ -21,6 +22,7 @@ mod profile;
     reason = "two fields of an interface have the same type"
 )]
 mod record;
+mod rows;
 mod session;
 mod tag;
 mod user;
@@ -32,10 +34,11 @@ use std::{
 
 use async_graphql::{
     EmptySubscription, MergedObject, Request, Response, SDLExportOptions, Schema, ServerError,
-    dataloader::DataLoader, parser::types::TypeSystemDefinition,
+    ValidationMode, parser::types::TypeSystemDefinition,
 };
 use plimsoll_domain as domain;
 
+pub use documents::{Admitted, Documents};
 pub use error::codes;
 pub use id::encode_as;
 
@@ -72,6 +75,8 @@ pub struct Mutation(
 #[derive(Clone)]
 pub struct Api {
     schema: Schema<Query, Mutation, EmptySubscription>,
+    /// The same schema, for what needs no validation.
+    trusting: Schema<Query, Mutation, EmptySubscription>,
     /// The names of the schema's types.
     types: Arc<HashSet<String>>,
     store: domain::Store,
@@ -103,8 +108,9 @@ impl Api {
     /// The schema over a database. An operation may cost `max_cost`; see
     /// [`DEFAULT_MAX_COST`].
     pub fn new(store: domain::Store, max_cost: usize) -> Self {
-        let schema = schema(max_cost);
+        let schema = build(max_cost, ValidationMode::Strict);
         Self {
+            trusting: build(max_cost, ValidationMode::Fast),
             types: Arc::new(type_names(&schema.sdl())),
             schema,
             store,
@@ -112,8 +118,14 @@ impl Api {
     }
 
     /// Executes one request for its caller, with loaders of its own.
-    pub async fn execute(&self, mut request: Request, caller: Caller) -> Response {
-        if let Err(refusal) = self.check_types(&mut request) {
+    pub async fn execute(&self, admitted: Admitted, caller: Caller) -> Response {
+        let Admitted {
+            mut request,
+            document,
+            ..
+        } = admitted;
+        let valid = document.is_valid_with(&request.variables);
+        if !valid && let Err(refusal) = self.check_types(&mut request) {
             return error::finish(Response::from_errors(vec![refusal]));
         }
         if caller.idempotency_key.is_some()
@@ -129,13 +141,16 @@ impl Api {
         let scope = RequestScope {
             store: self.store.clone(),
             caller,
-            loader: DataLoader::new(batch, spawner.clone(), batch::Immediately)
-                .max_batch_size(usize::MAX),
+            loaders: batch::Loaders::new(batch, spawner.clone()),
             spawner,
             logged_in: OnceLock::new(),
         };
-        let response = self.schema.execute(request.data(scope));
-        error::finish(batch::drive(response, tasks).await)
+        let schema = if valid { &self.trusting } else { &self.schema };
+        let response = batch::drive(schema.execute(request.data(scope)), tasks).await;
+        if !valid && response.is_ok() {
+            document.passed();
+        }
+        error::finish(response)
     }
 
     /// Refuses variables of types that the schema does not have: the library panics on some. Not
@@ -159,7 +174,8 @@ pub fn sdl() -> String {
         .sorted_fields()
         .sorted_arguments()
         .sorted_enum_items();
-    let sdl = schema(DEFAULT_MAX_COST).sdl_with_options(options);
+    let schema = build(DEFAULT_MAX_COST, ValidationMode::Strict);
+    let sdl = schema.sdl_with_options(options);
     format!("{}\n", sdl.trim_end())
 }
 
@@ -177,10 +193,14 @@ fn type_names(sdl: &str) -> HashSet<String> {
     defined.chain(built_in).collect()
 }
 
-fn schema(max_cost: usize) -> Schema<Query, Mutation, EmptySubscription> {
+fn build(
+    max_cost: usize,
+    validation: ValidationMode,
+) -> Schema<Query, Mutation, EmptySubscription> {
     Schema::build(Query::default(), Mutation::default(), EmptySubscription)
         .disable_suggestions()
         .limit_complexity(max_cost)
+        .validation_mode(validation)
         .register_output_type::<record::Node>()
         .register_output_type::<record::Record>()
         .register_output_type::<error::MutationError>()
@@ -191,7 +211,7 @@ fn schema(max_cost: usize) -> Schema<Query, Mutation, EmptySubscription> {
 pub(crate) struct RequestScope {
     pub(crate) store: domain::Store,
     pub(crate) caller: Caller,
-    pub(crate) loader: DataLoader<batch::Batch>,
+    pub(crate) loaders: batch::Loaders,
     pub(crate) spawner: batch::RequestSpawner,
     /// Who logged in with this very request: a login's answer is shown to them.
     pub(crate) logged_in: OnceLock<domain::Viewer>,
@@ -205,6 +225,6 @@ impl RequestScope {
 }
 
 /// The shared part of a resolver's request.
-pub(crate) fn scope<'a>(ctx: &async_graphql::Context<'a>) -> &'a RequestScope {
+pub(crate) fn scope<'a, T>(ctx: &async_graphql::ContextBase<'a, T>) -> &'a RequestScope {
     ctx.data_unchecked::<RequestScope>()
 }

@@ -10,7 +10,7 @@
 //! 2. `Scale` reads the parsed document, each fragment once, and bounds what it
 //!    comes to when its fragments are spread and its variables filled in.
 //!
-//! [`admit`] does both, and the checks of a request that need no schema.
+//! [`parse`] does both, and [`check_request`] what needs no schema of a request.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -22,9 +22,7 @@ use async_graphql::parser::types::{
     OperationType, Selection, SelectionSet, Type,
 };
 use async_graphql::parser::{self, parse_query};
-use async_graphql::{
-    ErrorExtensionValues, Name, Pos, Positioned, Request, ServerError, Value, Variables,
-};
+use async_graphql::{ErrorExtensionValues, Name, Pos, Positioned, ServerError, Value, Variables};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 /// The most that one request may ask for.
@@ -159,41 +157,32 @@ impl From<Refusal> for ServerError {
     }
 }
 
-/// A request within the limits.
-#[derive(Debug)]
-pub struct Admitted {
-    /// The request, with its document parsed.
-    pub request: Request,
-    /// The type of the operation that it executes.
-    pub operation: OperationType,
-}
-
-/// Parses the request's document, and hands the request back with it if it is
-/// within the limits.
+/// The type of the operation that a request executes.
 ///
 /// # Errors
 ///
-/// A [`Refusal`] with [`Code::TooComplex`] beyond a limit, [`Code::ParseFailed`]
-/// if the document is no GraphQL, [`Code::ValidationFailed`] if its fragments form
-/// a cycle, [`Code::OperationResolutionFailed`] if it does not say which operation
-/// to execute (section 6.1, GetOperation), and [`Code::BadUserInput`] if a variable
-/// that the operation needs is absent or null (section 6.1.2, CoerceVariableValues:
-/// async-graphql looks at variables only where an argument uses them).
-pub fn admit(mut request: Request, limits: &Limits) -> Result<Admitted, Refusal> {
-    let document = parse(&request.query, &request.variables, limits)?;
-    let chosen = choose(&document.operations, request.operation_name.as_deref())?;
-    check_variables(chosen, &request.variables)?;
-    let operation = chosen.node.ty;
-    request.set_parsed_query(document);
-    Ok(Admitted { request, operation })
+/// A [`Refusal`] with [`Code::OperationResolutionFailed`] if the request does not say
+/// which operation to execute (section 6.1, GetOperation), and [`Code::BadUserInput`]
+/// if a variable that the operation needs is absent or null (section 6.1.2,
+/// CoerceVariableValues: async-graphql looks at variables only where an argument uses
+/// them).
+pub fn check_request(
+    operations: &DocumentOperations,
+    operation_name: Option<&str>,
+    variables: &Variables,
+) -> Result<OperationType, Refusal> {
+    let chosen = choose(operations, operation_name)?;
+    check_variables(chosen, variables)?;
+    Ok(chosen.node.ty)
 }
 
 /// Parses a document, unless it or its variables are beyond the limits.
 ///
 /// # Errors
 ///
-/// See [`admit`]; this one looks neither for the operation nor for missing
-/// variables.
+/// A [`Refusal`] with [`Code::TooComplex`] beyond a limit, [`Code::ParseFailed`] if
+/// the document is no GraphQL, and [`Code::ValidationFailed`] if its fragments form a
+/// cycle.
 pub fn parse(
     source: &str,
     variables: &Variables,
@@ -201,8 +190,21 @@ pub fn parse(
 ) -> Result<ExecutableDocument, Refusal> {
     scan(source, limits)?;
     let document = parse_query(source).map_err(syntax)?;
-    Scale::new(&document, variables, limits).check(&document, limits)?;
+    measure(&document, variables, limits)?;
     Ok(document)
+}
+
+/// Measures what a document comes to with these variables.
+///
+/// # Errors
+///
+/// As [`parse`], but for [`Code::ParseFailed`].
+pub fn measure(
+    document: &ExecutableDocument,
+    variables: &Variables,
+    limits: &Limits,
+) -> Result<(), Refusal> {
+    Scale::new(document, variables, limits).check(document, limits)
 }
 
 /// Refuses a variable whose type is unknown to the schema.
@@ -859,9 +861,14 @@ fn further_values(text: &str) -> usize {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use async_graphql::{EmptyMutation, EmptySubscription, InputObject, Object, Schema};
+    use async_graphql::{EmptyMutation, EmptySubscription, InputObject, Object, Request, Schema};
 
     use super::*;
+    use crate::documents::{Admitted, Documents};
+
+    fn admit(request: Request, limits: &Limits) -> Result<Admitted, Refusal> {
+        Documents::new(*limits).admit(request)
+    }
 
     struct Root;
 

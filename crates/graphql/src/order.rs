@@ -1,11 +1,12 @@
 //! Orders.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Value, resolver_utils::enum_value};
 use plimsoll_domain::{
     self as domain, AnyRecord, RecordKind, Scope, Version,
     id::OrderId,
     order::{Line, PlaceOrder, Status},
 };
+use uuid::Uuid;
 
 use crate::{
     account::Account,
@@ -16,6 +17,7 @@ use crate::{
     money::{MinorUnits, Money},
     product::Product,
     record::{load, read, record_fields, write, write_keyed},
+    rows::{Below, Leaf, One},
     user::User,
 };
 
@@ -32,6 +34,12 @@ pub(crate) enum OrderStatus {
     Cancelled,
 }
 
+impl Leaf for OrderStatus {
+    fn value(self) -> Value {
+        enum_value(self)
+    }
+}
+
 impl From<Status> for OrderStatus {
     fn from(status: Status) -> Self {
         match status {
@@ -46,43 +54,49 @@ impl From<Status> for OrderStatus {
 record_fields! {
     #[async_graphql::Object]
     /// Goods for money. Seen by its buyer, by moderators and by administrators.
-    Order(domain::order::Order) {
-        /// How far it has come.
-        async fn status(&self) -> OrderStatus {
-            self.0.status.into()
+    Order(Order of plimsoll_domain::order) {
+        own {
+            /// How far it has come.
+            status: OrderStatus = Status as Status;
         }
-
-        /// What all of it costs.
-        async fn total(&self) -> Money {
-            Money::new(self.0.total_amount, &self.0.currency)
+        one {
+            /// Who ordered it; null if they are deleted.
+            buyer: User = UserById(BuyerId);
         }
-
-        /// Who ordered it; null if they are deleted.
-        async fn buyer(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-            let key = UserById(self.0.buyer_id.into());
-            load(ctx, key).await
+        needs {
+            total: TotalAmount, Currency;
+            account: AccountId;
+            items: Id, Currency;
         }
-
-        /// The account that paid; null before that, and if it is deleted or the viewer may not see
-        /// it.
-        async fn account(&self, ctx: &Context<'_>) -> Result<Option<Account>> {
-            let Some(account) = self.0.account_id else { return Ok(None) };
-            let key = RecordById(RecordKind::Account, Scope::Live, account.into());
-            match load(ctx, key).await? {
-                Some(AnyRecord::Account(found)) => Ok(Some(found.into())),
-                _ => Ok(None),
+        resolvers {
+            /// What all of it costs.
+            async fn total(&self) -> Result<Money> {
+                let currency: String = self.get(Column::Currency)?;
+                Ok(Money::new(self.get(Column::TotalAmount)?, &currency))
             }
-        }
 
-        /// What it is of, in the order in which it was named: 100 lines at most.
-        async fn items(&self, ctx: &Context<'_>) -> Result<Vec<OrderItem>> {
-            let key = ItemsOfOrder(self.0.id.into());
-            let items = load(ctx, key).await?.unwrap_or_default();
-            let currency = &self.0.currency;
-            Ok(items
-                .into_iter()
-                .map(|item| OrderItem { item, currency: currency.clone() })
-                .collect())
+            /// The account that paid; null before that, and if it is deleted or the viewer may not see
+            /// it.
+            async fn account(&self, ctx: &Context<'_>) -> Result<Option<Account>> {
+                let account: Option<Uuid> = self.get(Column::AccountId)?;
+                let Some(account) = account else { return Ok(None) };
+                let key = RecordById(RecordKind::Account, Scope::Live, account);
+                match load(ctx, key).await? {
+                    Some(AnyRecord::Account(found)) => Ok(Some(found.into())),
+                    _ => Ok(None),
+                }
+            }
+
+            /// What it is of, in the order in which it was named: 100 lines at most.
+            async fn items(&self, ctx: &Context<'_>) -> Result<Vec<OrderItem>> {
+                let key = ItemsOfOrder(self.get(Column::Id)?);
+                let items = load(ctx, key).await?.unwrap_or_default();
+                let currency: String = self.get(Column::Currency)?;
+                Ok(items
+                    .into_iter()
+                    .map(|item| OrderItem { item, currency: currency.clone() })
+                    .collect())
+            }
         }
     }
 }
@@ -99,7 +113,8 @@ pub(crate) struct OrderItem {
 impl OrderItem {
     /// The product as it is now; null if it is deleted and the viewer may not see that.
     async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>> {
-        let key = ProductById(self.item.product_id.into());
+        let columns = Below::of(ctx).columns::<Product>();
+        let key = ProductById(columns, self.item.product_id.into());
         load(ctx, key).await
     }
 
@@ -123,7 +138,7 @@ connection!(
     OrderConnection,
     OrderEdge,
     Order,
-    domain::order::Order,
+    domain::order::View,
     "A page of orders.",
     "An order at a place in a list."
 );
@@ -138,12 +153,12 @@ impl OrderQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The order's id.")] id: ID,
-    ) -> Result<Option<Order>> {
+    ) -> Result<One<Order>> {
         let id: OrderId = decode(&id, "id")?;
         let key = RecordById(RecordKind::Order, Scope::Live, id.into());
         match load(ctx, key).await? {
-            Some(AnyRecord::Order(found)) => Ok(Some(found.into())),
-            _ => Ok(None),
+            Some(AnyRecord::Order(found)) => Ok(One(Some(found.into()))),
+            _ => Ok(One(None)),
         }
     }
 
@@ -160,8 +175,9 @@ impl OrderQuery {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<OrderConnection> {
         let arguments = page_arguments(first, after, last, before);
+        let columns = Below::of(ctx).columns_of_nodes::<Order>();
         let page = read(ctx, move |read, viewer| async move {
-            domain::order::page(&read, &viewer, &arguments).await
+            domain::order::page(&read, columns, &viewer, &arguments).await
         })
         .await?;
         Ok(OrderConnection::new(page, Total::Orders))

@@ -3,7 +3,7 @@
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 use plimsoll_domain::{
-    self as domain, AnyRecord, PageArguments, RecordKind, Scope, Seen, Version,
+    self as domain, PageArguments, Scope, Seen, Version,
     id::PostId,
     post::{CreatePost, PostFilter, PostOrder, PostsOf, PublishPosts, UpdatePost},
 };
@@ -11,13 +11,14 @@ use uuid::Uuid;
 
 use crate::{
     batch::{
-        CategoryById, CoAuthorsOfPost, ContentOfPost, PostsPage, RecordById, TagsOfPost, UserById,
+        CategoryById, CoAuthorsOfPost, ContentOfPost, PostById, PostsPage, TagsOfPost, UserById,
     },
     category::Category,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, list_payload, payload},
     id::{Named, decode, decode_all, named},
     record::{heavy, load, patch, patch_as_is, read, record_fields, removal, write},
+    rows::{Below, One},
     scope,
     tag::Tag,
     user::User,
@@ -26,59 +27,47 @@ use crate::{
 record_fields! {
     #[async_graphql::Object]
     /// What authors publish.
-    Post(domain::post::Post) {
-        /// What it is called.
-        async fn title(&self) -> &str {
-            &self.0.title
-        }
+    Post(Post of plimsoll_domain::post) {
+        own {
+            /// What it is called.
+            title: String = Title;
 
-        /// What it is found by. No other live post has it.
-        async fn slug(&self) -> &str {
-            &self.0.slug
-        }
+            /// What it is found by. No other live post has it.
+            slug: String = Slug;
 
-        /// Its text: Markdown, as it was written.
-        async fn content(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-            if let Some(content) = self.0.content.get() {
-                return Ok(Some(content.clone()));
+            /// Whether everybody sees it; a draft is seen by those who write and moderate it.
+            published: bool = Published;
+
+            /// When it was first published; null before that.
+            published_at: Option<DateTime<Utc>> = PublishedAt;
+        }
+        one {
+            /// Who wrote it; null if they are deleted.
+            author: User = UserById(AuthorId);
+
+            /// The category it is in; null if it is in none, or that one is deleted.
+            category: Category = CategoryById(CategoryId);
+        }
+        many {
+            /// Who wrote it beside the author, in their order: 20 at most.
+            co_authors: User = CoAuthorsOfPost(Id);
+
+            /// Its tags, in their order: 50 at most.
+            tags: Tag = TagsOfPost(Id);
+        }
+        needs {
+            content: Id;
+        }
+        resolvers {
+            /// Its text: Markdown, as it was written.
+            async fn content(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+                // A mutation's answer has it if it is asked for.
+                if let Ok(content) = self.get(Column::Content) {
+                    return Ok(Some(content));
+                }
+                let key = ContentOfPost(self.get(Column::Id)?);
+                load(ctx, key).await
             }
-            let key = ContentOfPost(self.0.id.into());
-            load(ctx, key).await
-        }
-
-        /// Whether everybody sees it; a draft is seen by those who write and moderate it.
-        async fn published(&self) -> bool {
-            self.0.published
-        }
-
-        /// When it was first published; null before that.
-        async fn published_at(&self) -> Option<DateTime<Utc>> {
-            self.0.published_at
-        }
-
-        /// Who wrote it; null if they are deleted.
-        async fn author(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-            let key = UserById(self.0.author_id.into());
-            load(ctx, key).await
-        }
-
-        /// Who wrote it beside the author, in their order: 20 at most.
-        async fn co_authors(&self, ctx: &Context<'_>) -> Result<Vec<User>> {
-            let key = CoAuthorsOfPost(self.0.id.into());
-            Ok(load(ctx, key).await?.unwrap_or_default())
-        }
-
-        /// The category it is in; null if it is in none, or that one is deleted.
-        async fn category(&self, ctx: &Context<'_>) -> Result<Option<Category>> {
-            let Some(category) = self.0.category_id else { return Ok(None) };
-            let key = CategoryById(category.into());
-            load(ctx, key).await
-        }
-
-        /// Its tags, in their order: 50 at most.
-        async fn tags(&self, ctx: &Context<'_>) -> Result<Vec<Tag>> {
-            let key = TagsOfPost(self.0.id.into());
-            Ok(load(ctx, key).await?.unwrap_or_default())
         }
     }
 }
@@ -87,7 +76,7 @@ connection!(
     PostConnection,
     PostEdge,
     Post,
-    domain::post::Post,
+    domain::post::View,
     "A page of posts.",
     "A post at a place in a list."
 );
@@ -101,7 +90,8 @@ impl PostConnection {
         which: Scope,
         arguments: PageArguments,
     ) -> Result<Self> {
-        let key = PostsPage(of, which, arguments, parent);
+        let columns = Below::of(ctx).columns_of_nodes::<Post>();
+        let key = PostsPage(of, which, arguments, columns, parent);
         Ok(Self {
             page: load(ctx, key).await?.unwrap_or_default(),
             total: Total::PostsOf(of, parent, which),
@@ -154,21 +144,18 @@ impl PostQuery {
         #[graphql(desc = "The post's slug, in any case.")] slug: Option<String>,
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
-    ) -> Result<Option<Post>> {
+    ) -> Result<One<Post>> {
         let which = which.into();
         match named::<PostId>(id, slug)? {
             Named::Id(id) => {
-                let key = RecordById(RecordKind::Post, which, id.into());
-                match load(ctx, key).await? {
-                    Some(AnyRecord::Post(found)) => Ok(Some(found.into())),
-                    _ => Ok(None),
-                }
+                let columns = Below::of(ctx).columns::<Post>();
+                Ok(One(load(ctx, PostById(which, columns, id.into())).await?))
             }
             Named::Slug(slug) => {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::post::by_slug(&read, &viewer, which, &slug).await
                 });
-                Ok(found.await?.map(Into::into))
+                Ok(One(found.await?.map(Into::into)))
             }
         }
     }
@@ -207,8 +194,9 @@ impl PostQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
+        let columns = Below::of(ctx).columns_of_nodes::<Post>();
         let page = read(ctx, move |read, viewer| async move {
-            domain::post::page(&read, &viewer, which, filter, order, &arguments).await
+            domain::post::page(&read, columns, &viewer, which, filter, order, &arguments).await
         })
         .await?;
         Ok(PostConnection::new(page, Total::Posts(which, filter)))

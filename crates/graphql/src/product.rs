@@ -15,31 +15,33 @@ use crate::{
     id::{Named, decode, named_by},
     money::{Money, MoneyInput},
     record::{load, patch, patch_as_is, read, record_fields, removal, write, write_keyed},
+    rows::{Below, One},
 };
 
 record_fields! {
     #[async_graphql::Object]
     /// What the shop sells.
-    Product(domain::product::Product) {
-        /// The stock-keeping unit: what it is found by. No other live product has it.
-        async fn sku(&self) -> &str {
-            &self.0.sku
-        }
+    Product(Product of plimsoll_domain::product) {
+        own {
+            /// The stock-keeping unit: what it is found by. No other live product has it.
+            sku: String = Sku;
 
-        /// What it is called.
-        async fn name(&self) -> &str {
-            &self.0.name
+            /// What it is called.
+            name: String = Name;
         }
-
-        /// What one costs.
-        async fn price(&self) -> Money {
-            Money::new(self.0.price_amount, &self.0.currency)
+        one {
+            /// How much of it there is; null while it is deleted.
+            inventory: Inventory = InventoryOfProduct(Id);
         }
-
-        /// How much of it there is; null while it is deleted.
-        async fn inventory(&self, ctx: &Context<'_>) -> Result<Option<Inventory>> {
-            let key = InventoryOfProduct(self.0.id.into());
-            load(ctx, key).await
+        needs {
+            price: PriceAmount, Currency;
+        }
+        resolvers {
+            /// What one costs.
+            async fn price(&self) -> Result<Money> {
+                let currency: String = self.get(Column::Currency)?;
+                Ok(Money::new(self.get(Column::PriceAmount)?, &currency))
+            }
         }
     }
 }
@@ -47,17 +49,16 @@ record_fields! {
 record_fields! {
     #[async_graphql::Object]
     /// How much of a product there is. Each sale is a change of it, and none of the product.
-    Inventory(domain::product::inventory::Inventory) {
-        /// How many are on hand; never negative.
-        async fn quantity(&self) -> i32 {
-            self.0.quantity
+    Inventory(Inventory of plimsoll_domain::product::inventory) {
+        own {
+            /// How many are on hand; never negative.
+            quantity: i32 = Quantity;
+        }
+        one {
+            /// The product; null if it is deleted and the viewer may not see that.
+            product: Product = ProductById(ProductId);
         }
 
-        /// The product; null if it is deleted and the viewer may not see that.
-        async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>> {
-            let key = ProductById(self.0.product_id.into());
-            load(ctx, key).await
-        }
     }
 }
 
@@ -65,7 +66,7 @@ connection!(
     ProductConnection,
     ProductEdge,
     Product,
-    domain::product::Product,
+    domain::product::View,
     "A page of products.",
     "A product at a place in a list."
 );
@@ -104,21 +105,21 @@ impl ProductQuery {
         #[graphql(desc = "The product's stock-keeping unit, in any case.")] sku: Option<String>,
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
-    ) -> Result<Option<Product>> {
+    ) -> Result<One<Product>> {
         let which = which.into();
         match named_by::<ProductId>(id, sku, "sku")? {
             Named::Id(id) => {
                 let key = RecordById(RecordKind::Product, which, id.into());
                 match load(ctx, key).await? {
-                    Some(AnyRecord::Product(found)) => Ok(Some(found.into())),
-                    _ => Ok(None),
+                    Some(AnyRecord::Product(found)) => Ok(One(Some(found.into()))),
+                    _ => Ok(One(None)),
                 }
             }
             Named::Slug(sku) => {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::product::by_sku(&read, &viewer, which, &sku).await
                 });
-                Ok(found.await?.map(Into::into))
+                Ok(One(found.await?.map(Into::into)))
             }
         }
     }
@@ -154,8 +155,9 @@ impl ProductQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
+        let columns = Below::of(ctx).columns_of_nodes::<Product>();
         let page = read(ctx, move |read, viewer| async move {
-            domain::product::page(&read, &viewer, which, order, &arguments).await
+            domain::product::page(&read, columns, &viewer, which, order, &arguments).await
         })
         .await?;
         Ok(ProductConnection::new(page, Total::Products(which)))

@@ -10,33 +10,33 @@ use crate::{
     batch::UserById,
     error::{Result, payload},
     id::decode,
-    record::{load, patch_as_is, record_fields, removal, write},
+    record::{patch_as_is, record_fields, removal, write},
     user::User,
 };
 
 record_fields! {
     #[async_graphql::Object]
     /// What a user tells about themselves.
-    Profile(domain::profile::Profile) {
-        /// What they tell about themselves.
-        async fn bio(&self) -> Option<&str> {
-            self.0.bio.as_deref()
-        }
+    Profile(Profile of plimsoll_domain::profile) {
+        own {
+            /// What they tell about themselves.
+            bio: Option<String> = Bio;
 
-        /// Where their picture is.
-        async fn avatar_url(&self) -> Option<&str> {
-            self.0.avatar_url.as_deref()
+            /// Where their picture is.
+            avatar_url: Option<String> = AvatarUrl;
         }
-
-        /// Whatever a client keeps here: a JSON object.
-        async fn metadata(&self) -> Json<serde_json::Value> {
-            Json(self.0.metadata.clone())
+        one {
+            /// Whose it is; null if they are deleted.
+            user: User = UserById(UserId);
         }
-
-        /// Whose it is; null if they are deleted.
-        async fn user(&self, ctx: &Context<'_>) -> Result<Option<User>> {
-            let key = UserById(self.0.user_id.into());
-            load(ctx, key).await
+        needs {
+            metadata: Metadata;
+        }
+        resolvers {
+            /// Whatever a client keeps here: a JSON object.
+            async fn metadata(&self) -> Result<Json<serde_json::Value>> {
+                Ok(Json(self.get(Column::Metadata)?))
+            }
         }
     }
 }

@@ -1,15 +1,15 @@
 //! What all records have in common, and reading any of them by its id.
 
-use std::{hash::Hash, sync::Arc};
+use std::hash::Hash;
 
-use async_graphql::{Context, ID, Interface, Object, dataloader::Loader};
+use async_graphql::{Context, ID, Interface, Object};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use plimsoll_domain::{AnyRecord, Result as DomainResult, Scope, Tx, idempotency::Answer};
 
 use crate::{
     account::{Account, Transfer},
-    batch::{Batch, RecordById, TransferById},
+    batch::{Batch, Loader, RecordById, TransferById},
     category::Category,
     error::{ApiError, Result},
     id::{NodeId, decode_any},
@@ -150,18 +150,13 @@ impl RecordQuery {
                 NodeId::Transfer(id) => transfers.push(TransferById(id)),
             }
         }
-        let loader = &scope(ctx).loader;
+        let loaders = &scope(ctx).loaders;
         let (records, transfers) =
-            futures::try_join!(loader.load_many(records), loader.load_many(transfers))?;
-        let found = ids.iter().map(|id| match *id {
-            NodeId::Record(kind, id) => {
-                let found = records.get(&RecordById(kind, Scope::Live, id));
-                found.cloned().map(Into::into)
-            }
-            NodeId::Transfer(id) => {
-                let found = transfers.get(&TransferById(id));
-                found.cloned().map(Node::Transfer)
-            }
+            futures::try_join!(loaders.load(records), loaders.load(transfers))?;
+        let (mut records, mut transfers) = (records.into_iter(), transfers.into_iter());
+        let found = ids.iter().map(|id| match id {
+            NodeId::Record(..) => records.next().flatten().map(Into::into),
+            NodeId::Transfer(_) => transfers.next().flatten().map(Node::Transfer),
         });
         Ok(found.collect())
     }
@@ -191,10 +186,10 @@ pub(crate) fn load<'a, K>(
 ) -> BoxFuture<'a, Result<Option<<Batch as Loader<K>>::Value>>>
 where
     K: Send + Sync + Hash + Eq + Clone + 'static,
-    Batch: Loader<K, Error = Arc<plimsoll_domain::Error>>,
+    Batch: Loader<K>,
 {
-    let loader = &scope(ctx).loader;
-    Box::pin(async move { Ok(loader.load_one(key).await?) })
+    let loaders = &scope(ctx).loaders;
+    Box::pin(async move { Ok(loaders.load(vec![key]).await?.pop().flatten()) })
 }
 
 /// Runs a command of the domain in a transaction of its own, once for each `Idempotency-Key` that
@@ -251,64 +246,231 @@ fn selects(field: async_graphql::SelectionField<'_>, name: &str) -> bool {
         .any(|field| field.name() == name || selects(field, name))
 }
 
-/// Declares the resolvers that every record's fields begin with.
+/// Declares a record's type: the fields that every record has, and those of its own.
+///
+/// `own` fields are answered by the record itself, from the column that is named; `one` and `many`
+/// by records of another type, by a loader's key that is made of the column: rows of a list answer
+/// these together, and are read with these columns alone (see [`rows`](crate::rows)). All others
+/// have `resolvers`; a record is read whole for them, but for those in `needs`.
 macro_rules! record_fields {
     (
         // From the caller, so that the fields see what the attribute defines.
-        $hash:tt $object:tt $(#[doc = $doc:literal])+ $name:ident($model:ty) { $($rest:tt)* }
+        $hash:tt $object:tt $(#[doc = $doc:literal])+ $name:ident($model:ident of $($module:ident)::+) {
+            $(own { $(
+                $(#[doc = $own_doc:literal])+
+                $own:ident: $own_ty:ty = $own_column:ident $(as $own_from:ty)?;
+            )* })?
+            $(one { $(
+                $(#[doc = $one_doc:literal])+
+                $one:ident: $one_ty:ty = $one_key:ident($one_column:ident);
+            )* })?
+            $(many { $(
+                $(#[doc = $many_doc:literal])+
+                $many:ident: $many_ty:ty = $many_key:ident($many_column:ident);
+            )* })?
+            $(needs { $($need:ident: $($need_column:ident),+;)* })?
+            $(resolvers { $($rest:tt)* })?
+        }
     ) => {
         $(#[doc = $doc])+
         #[derive(Clone)]
-        pub(crate) struct $name(pub(crate) std::sync::Arc<$model>);
+        pub(crate) struct $name(pub(crate) $($module)::+::View);
 
-        impl From<$model> for $name {
-            fn from(model: $model) -> Self {
-                Self(std::sync::Arc::new(model))
+        impl From<$($module)::+::View> for $name {
+            fn from(view: $($module)::+::View) -> Self {
+                Self(view)
             }
         }
 
-        $(#[doc = $doc])+
-        $hash $object
-        impl $name {
-            /// The record's id.
-            pub(crate) async fn id(&self) -> async_graphql::ID {
-                crate::id::encode(self.0.id)
+        const _: () = {
+            use $($module)::+::{Column, Columns, $model as Model, View};
+            type Id = <View as plimsoll_domain::Viewed>::Id;
+
+            impl From<Model> for $name {
+                fn from(model: Model) -> Self {
+                    Self(View::of(model))
+                }
             }
 
-            /// How many changes the record has had. A mutation names the version it saw.
-            pub(crate) async fn version(&self) -> i32 {
-                self.0.lock_version
+            impl $name {
+                /// The value of a column.
+                #[allow(dead_code, reason = "not every record has resolvers")]
+                fn get<T: plimsoll_domain::Readable>(
+                    &self,
+                    column: Column,
+                ) -> crate::error::Result<T> {
+                    Ok(self.0.get(column).map_err(plimsoll_domain::Error::from)?)
+                }
             }
 
-            /// When the record was made.
-            pub(crate) async fn created_at(&self) -> chrono::DateTime<chrono::Utc> {
-                self.0.created_at
+            $(#[doc = $doc])+
+            $hash $object
+            impl $name {
+                /// The record's id.
+                pub(crate) async fn id(&self) -> crate::error::Result<async_graphql::ID> {
+                    let id: uuid::Uuid = self.get(Column::Id)?;
+                    Ok(crate::id::encode(Id::from(id)))
+                }
+
+                /// How many changes the record has had. A mutation names the version it saw.
+                pub(crate) async fn version(&self) -> crate::error::Result<i32> {
+                    self.get(Column::LockVersion)
+                }
+
+                /// When the record was made.
+                pub(crate) async fn created_at(
+                    &self,
+                ) -> crate::error::Result<chrono::DateTime<chrono::Utc>> {
+                    self.get(Column::CreatedAt)
+                }
+
+                /// When it was last changed.
+                pub(crate) async fn updated_at(
+                    &self,
+                ) -> crate::error::Result<chrono::DateTime<chrono::Utc>> {
+                    self.get(Column::UpdatedAt)
+                }
+
+                /// When it was deleted; null while it is live.
+                pub(crate) async fn deleted_at(
+                    &self,
+                ) -> crate::error::Result<Option<chrono::DateTime<chrono::Utc>>> {
+                    self.get(Column::DeletedAt)
+                }
+
+                /// From when it may be removed for good; null while it is live.
+                pub(crate) async fn purgeable_at(
+                    &self,
+                    ctx: &async_graphql::Context<'_>,
+                ) -> crate::error::Result<Option<chrono::DateTime<chrono::Utc>>> {
+                    let retention = crate::scope(ctx).store.settings().retention;
+                    let deleted_at: Option<_> = self.get(Column::DeletedAt)?;
+                    Ok(deleted_at.map(|at| retention.purgeable_at(at)))
+                }
+
+                $($(
+                    $(#[doc = $own_doc])+
+                    async fn $own(&self) -> crate::error::Result<$own_ty> {
+                        let value: crate::record::own_type!($own_ty $(, $own_from)?) =
+                            self.get(Column::$own_column)?;
+                        Ok(value.into())
+                    }
+                )*)?
+
+                $($(
+                    $(#[doc = $one_doc])+
+                    async fn $one(
+                        &self,
+                        ctx: &async_graphql::Context<'_>,
+                    ) -> crate::error::Result<crate::rows::One<$one_ty>> {
+                        let key: Option<uuid::Uuid> = self.get(Column::$one_column)?;
+                        let Some(key) = key else {
+                            return Ok(crate::rows::One(None));
+                        };
+                        let columns = crate::rows::Below::of(ctx).columns::<$one_ty>();
+                        let found = crate::record::load(ctx, $one_key(columns, key));
+                        Ok(crate::rows::One(found.await?))
+                    }
+                )*)?
+
+                $($(
+                    $(#[doc = $many_doc])+
+                    async fn $many(
+                        &self,
+                        ctx: &async_graphql::Context<'_>,
+                    ) -> crate::error::Result<crate::rows::List<$many_ty>> {
+                        let key: uuid::Uuid = self.get(Column::$many_column)?;
+                        let columns = crate::rows::Below::of(ctx).columns::<$many_ty>();
+                        let found = crate::record::load(ctx, $many_key(columns, key));
+                        Ok(crate::rows::List(found.await?.unwrap_or_default()))
+                    }
+                )*)?
+
+                $($($rest)*)?
             }
 
-            /// When it was last changed.
-            pub(crate) async fn updated_at(&self) -> chrono::DateTime<chrono::Utc> {
-                self.0.updated_at
-            }
+            impl crate::rows::Row for $name {
+                type Columns = Columns;
 
-            /// When it was deleted; null while it is live.
-            pub(crate) async fn deleted_at(&self) -> Option<chrono::DateTime<chrono::Utc>> {
-                self.0.deleted_at
-            }
+                fn needs(name: &str) -> Columns {
+                    use crate::rows::is_called;
+                    let column = match name {
+                        "__typename" => return Columns::default(),
+                        "id" => Column::Id,
+                        "version" => Column::LockVersion,
+                        "createdAt" => Column::CreatedAt,
+                        "updatedAt" => Column::UpdatedAt,
+                        "deletedAt" | "purgeableAt" => Column::DeletedAt,
+                        $($(_ if is_called(name, stringify!($own)) => Column::$own_column,)*)?
+                        $($(_ if is_called(name, stringify!($one)) => Column::$one_column,)*)?
+                        $($(_ if is_called(name, stringify!($many)) => Column::$many_column,)*)?
+                        $($(_ if is_called(name, stringify!($need)) => {
+                            return Columns::of(&[$(Column::$need_column),+]);
+                        })*)?
+                        _ => return Columns::selected(),
+                    };
+                    Columns::of(&[column])
+                }
 
-            /// From when it may be removed for good; null while it is live.
-            pub(crate) async fn purgeable_at(
-                &self,
-                ctx: &async_graphql::Context<'_>,
-            ) -> Option<chrono::DateTime<chrono::Utc>> {
-                let retention = crate::scope(ctx).store.settings().retention;
-                self.0.deleted_at.map(|at| retention.purgeable_at(at))
+                fn step<'a>(
+                    name: &str,
+                    #[allow(unused_variables, reason = "some records have nothing below them")]
+                    below: crate::rows::Below<'a>,
+                ) -> Option<crate::rows::Step<'a, Self>> {
+                    use crate::rows::{Leaf, Step, is_called, read};
+                    type Time = chrono::DateTime<chrono::Utc>;
+                    Some(match name {
+                        "id" => Step::Own(|row| {
+                            let id: uuid::Uuid = read(&row.0, Column::Id)?;
+                            Ok(crate::id::encode(Id::from(id)).value())
+                        }),
+                        "version" => Step::Own(|row| {
+                            Ok(read::<_, i32>(&row.0, Column::LockVersion)?.value())
+                        }),
+                        "createdAt" => Step::Own(|row| {
+                            Ok(read::<_, Time>(&row.0, Column::CreatedAt)?.value())
+                        }),
+                        "updatedAt" => Step::Own(|row| {
+                            Ok(read::<_, Time>(&row.0, Column::UpdatedAt)?.value())
+                        }),
+                        "deletedAt" => Step::Own(|row| {
+                            Ok(read::<_, Option<Time>>(&row.0, Column::DeletedAt)?.value())
+                        }),
+                        $($(_ if is_called(name, stringify!($own)) => Step::Own(|row| {
+                            let value: crate::record::own_type!($own_ty $(, $own_from)?) =
+                                read(&row.0, Column::$own_column)?;
+                            Ok(<$own_ty as From<_>>::from(value).value())
+                        }),)*)?
+                        $($(_ if is_called(name, stringify!($one)) => {
+                            return crate::rows::to_one::<Self, _, $one_ty>(below, |row, columns| {
+                                let key: Option<uuid::Uuid> = read(&row.0, Column::$one_column)?;
+                                Ok(key.map(|key| $one_key(columns, key)))
+                            });
+                        })*)?
+                        $($(_ if is_called(name, stringify!($many)) => {
+                            return crate::rows::to_many::<Self, _, $many_ty>(below, |row, columns| {
+                                Ok($many_key(columns, read(&row.0, Column::$many_column)?))
+                            });
+                        })*)?
+                        _ => return None,
+                    })
+                }
             }
-
-            $($rest)*
-        }
+        };
     };
 }
 pub(crate) use record_fields;
+
+/// The type that an own field's column is read as: the field's, unless another is named.
+macro_rules! own_type {
+    ($ty:ty) => {
+        $ty
+    };
+    ($ty:ty, $from:ty) => {
+        $from
+    };
+}
+pub(crate) use own_type;
 
 /// A change to a field: absent leaves it alone, null clears it.
 pub(crate) fn patch<T, U>(

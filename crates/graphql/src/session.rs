@@ -46,7 +46,8 @@ impl SessionQuery {
                 role: None,
             });
         };
-        let user = load(ctx, UserById(id.into())).await?;
+        let columns = domain::user::Columns::selected();
+        let user = load(ctx, UserById(columns, id.into())).await?;
         Ok(Viewer {
             user,
             role: Some(role),

@@ -16,37 +16,40 @@ use crate::{
     id::{Named, decode, named},
     post::PostConnection,
     record::{load, patch_as_is, read, record_fields, removal, write},
+    rows::{Below, One},
 };
 
 record_fields! {
     #[async_graphql::Object]
     /// A word that posts are found by.
-    Tag(domain::tag::Tag) {
-        /// What it is called.
-        async fn name(&self) -> &str {
-            &self.0.name
-        }
+    Tag(Tag of plimsoll_domain::tag) {
+        own {
+            /// What it is called.
+            name: String = Name;
 
-        /// What it is found by. No other live tag has it.
-        async fn slug(&self) -> &str {
-            &self.0.slug
+            /// What it is found by. No other live tag has it.
+            slug: String = Slug;
         }
-
-        /// The posts with this tag, the newest first.
-        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
-        async fn posts(
-            &self,
-            ctx: &Context<'_>,
-            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
-            first: Option<i32>,
-            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
-            #[graphql(desc = "End before this cursor.")] before: Option<String>,
-            #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
-        ) -> Result<PostConnection> {
-            let arguments = page_arguments(first, after, last, before);
-            let id = self.0.id.into();
-            PostConnection::of(ctx, PostsOf::Tag, id, scope.into(), arguments).await
+        needs {
+            posts: Id;
+        }
+        resolvers {
+            /// The posts with this tag, the newest first.
+            #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
+            async fn posts(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+                first: Option<i32>,
+                #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+                #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+                #[graphql(desc = "End before this cursor.")] before: Option<String>,
+                #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
+            ) -> Result<PostConnection> {
+                let arguments = page_arguments(first, after, last, before);
+                let id = self.get(Column::Id)?;
+                PostConnection::of(ctx, PostsOf::Tag, id, scope.into(), arguments).await
+            }
         }
     }
 }
@@ -55,7 +58,7 @@ connection!(
     TagConnection,
     TagEdge,
     Tag,
-    domain::tag::Tag,
+    domain::tag::View,
     "A page of tags.",
     "A tag at a place in a list."
 );
@@ -91,21 +94,21 @@ impl TagQuery {
         #[graphql(desc = "The tag's slug, in any case.")] slug: Option<String>,
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
-    ) -> Result<Option<Tag>> {
+    ) -> Result<One<Tag>> {
         let which = which.into();
         match named::<TagId>(id, slug)? {
             Named::Id(id) => {
                 let key = RecordById(RecordKind::Tag, which, id.into());
                 match load(ctx, key).await? {
-                    Some(AnyRecord::Tag(found)) => Ok(Some(found.into())),
-                    _ => Ok(None),
+                    Some(AnyRecord::Tag(found)) => Ok(One(Some(found.into()))),
+                    _ => Ok(One(None)),
                 }
             }
             Named::Slug(slug) => {
                 let found = read(ctx, move |read, viewer| async move {
                     domain::tag::by_slug(&read, &viewer, which, &slug).await
                 });
-                Ok(found.await?.map(Into::into))
+                Ok(One(found.await?.map(Into::into)))
             }
         }
     }
@@ -140,8 +143,9 @@ impl TagQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
+        let columns = Below::of(ctx).columns_of_nodes::<Tag>();
         let page = read(ctx, move |read, viewer| async move {
-            domain::tag::page(&read, &viewer, which, order, &arguments).await
+            domain::tag::page(&read, columns, &viewer, which, order, &arguments).await
         })
         .await?;
         Ok(TagConnection::new(page, Total::Tags(which)))

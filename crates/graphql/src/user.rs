@@ -1,6 +1,8 @@
 //! Users.
 
-use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
+use async_graphql::{
+    Context, Enum, ID, InputObject, MaybeUndefined, Object, Value, resolver_utils::enum_value,
+};
 use plimsoll_domain::{
     self as domain, Patch, Role, Scope, Version,
     post::PostsOf,
@@ -15,55 +17,59 @@ use crate::{
     post::PostConnection,
     profile::Profile,
     record::{load, patch_as_is, read, record_fields, removal, write},
+    rows::{Below, Leaf, One},
     scope,
 };
 
 record_fields! {
     #[async_graphql::Object]
     /// Someone who logs in, or whose posts are here.
-    User(domain::user::User) {
-        /// What they are called.
-        async fn name(&self) -> &str {
-            &self.0.name
-        }
+    User(User of plimsoll_domain::user) {
+        own {
+            /// What they are called.
+            name: String = Name;
 
-        /// Their e-mail address; null for whoever may not see it.
-        async fn email(&self, ctx: &Context<'_>) -> Option<&str> {
-            let viewer = scope(ctx).viewer();
-            domain::user::shows_email(&viewer, &self.0).then_some(self.0.email.as_str())
-        }
+            /// What they may do.
+            role: UserRole = Role as Role;
 
-        /// What they may do.
-        async fn role(&self) -> UserRole {
-            self.0.role.into()
+            /// Whether they may log in.
+            is_active: bool = IsActive;
         }
-
-        /// Whether they may log in.
-        async fn is_active(&self) -> bool {
-            self.0.is_active
+        one {
+            /// What they tell about themselves; null if nothing.
+            profile: Profile = ProfileOfUser(Id);
         }
-
-        /// What they tell about themselves; null if nothing.
-        async fn profile(&self, ctx: &Context<'_>) -> Result<Option<Profile>> {
-            let key = ProfileOfUser(self.0.id.into());
-            load(ctx, key).await
+        needs {
+            email: Id, Email;
+            posts: Id;
         }
+        resolvers {
+            /// Their e-mail address; null for whoever may not see it.
+            async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+                let viewer = scope(ctx).viewer();
+                let id = self.get(Column::Id)?;
+                if !domain::user::shows_email(&viewer, id) {
+                    return Ok(None);
+                }
+                self.get(Column::Email)
+            }
 
-        /// The posts that they are the author of, the newest first.
-        #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
-        async fn posts(
-            &self,
-            ctx: &Context<'_>,
-            #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
-            first: Option<i32>,
-            #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
-            #[graphql(desc = "How many, from the back.")] last: Option<i32>,
-            #[graphql(desc = "End before this cursor.")] before: Option<String>,
-            #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
-        ) -> Result<PostConnection> {
-            let arguments = page_arguments(first, after, last, before);
-            let id = self.0.id.into();
-            PostConnection::of(ctx, PostsOf::Author, id, scope.into(), arguments).await
+            /// The posts that they are the author of, the newest first.
+            #[graphql(complexity = "crate::connection::cost(first, last, child_complexity)")]
+            async fn posts(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "How many, from the front: 20 unless given, 200 at most.")]
+                first: Option<i32>,
+                #[graphql(desc = "Begin behind this cursor.")] after: Option<String>,
+                #[graphql(desc = "How many, from the back.")] last: Option<i32>,
+                #[graphql(desc = "End before this cursor.")] before: Option<String>,
+                #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
+            ) -> Result<PostConnection> {
+                let arguments = page_arguments(first, after, last, before);
+                let id = self.get(Column::Id)?;
+                PostConnection::of(ctx, PostsOf::Author, id, scope.into(), arguments).await
+            }
         }
     }
 }
@@ -72,7 +78,7 @@ connection!(
     UserConnection,
     UserEdge,
     User,
-    domain::user::User,
+    domain::user::View,
     "A page of users.",
     "A user at a place in a list."
 );
@@ -87,6 +93,12 @@ pub(crate) enum UserRole {
     Moderator,
     /// Changes everything.
     Admin,
+}
+
+impl Leaf for UserRole {
+    fn value(self) -> Value {
+        enum_value(self)
+    }
 }
 
 impl From<Role> for UserRole {
@@ -139,12 +151,12 @@ impl UserQuery {
         #[graphql(desc = "The user's id.")] id: ID,
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
-    ) -> Result<Option<User>> {
+    ) -> Result<One<User>> {
         let id: domain::id::UserId = decode(&id, "id")?;
         let key = RecordById(domain::RecordKind::User, which.into(), id.into());
         match load(ctx, key).await? {
-            Some(domain::AnyRecord::User(user)) => Ok(Some(user.into())),
-            _ => Ok(None),
+            Some(domain::AnyRecord::User(user)) => Ok(One(Some(user.into()))),
+            _ => Ok(One(None)),
         }
     }
 
@@ -178,8 +190,9 @@ impl UserQuery {
             ),
         };
         let arguments = page_arguments(first, after, last, before);
+        let columns = Below::of(ctx).columns_of_nodes::<User>();
         let page = read(ctx, move |read, viewer| async move {
-            domain::user::page(&read, &viewer, which, order, &arguments).await
+            domain::user::page(&read, columns, &viewer, which, order, &arguments).await
         })
         .await?;
         Ok(UserConnection::new(page, Total::Users(which)))

@@ -525,7 +525,7 @@ async fn write_all<E: Record>(
         }));
     let note = Note::new(table_name::<E>(), MadeFor::Locked);
     let mut written: Vec<E::Model> = if dialect::returns_rows(conn.backend()) {
-        update.returning(Query::returning().columns(tx.whole::<E>().columns()));
+        update.returning(Query::returning().columns(tx.whole::<E>().columns().iter()));
         let rows = conn.all(&update, &[note]).await?;
         rows.iter().map(model::<E>).collect::<Result<_, _>>()?
     } else {

@@ -254,7 +254,7 @@ impl Tx {
         let note = Note::new(table_name::<E>(), MadeFor::New);
         let conn = self.conn();
         let model = if dialect::returns_rows(conn.backend()) {
-            insert.returning(Query::returning().columns(self.whole::<E>().columns()));
+            insert.returning(Query::returning().columns(self.whole::<E>().columns().iter()));
             let row = conn.one(&insert, &[note]).await?;
             let row = row.ok_or_else(|| Fault::internal("no row was created"))?;
             model::<E>(&row)?
@@ -300,7 +300,7 @@ impl Tx {
         for chunk in rows.chunks(dialect::INSERT_CHUNK) {
             let mut insert = insert_statement::<E>(chunk);
             if dialect::returns_rows(conn.backend()) {
-                insert.returning(Query::returning().columns(self.whole::<E>().columns()));
+                insert.returning(Query::returning().columns(self.whole::<E>().columns().iter()));
                 for row in conn.all(&insert, &[note]).await? {
                     made.push(model::<E>(&row)?);
                 }
@@ -417,7 +417,7 @@ impl Tx {
     ) -> Result<Option<E::Model>, Fault> {
         let conn = self.conn();
         if dialect::returns_rows(conn.backend()) {
-            update.returning(Query::returning().columns(self.whole::<E>().columns()));
+            update.returning(Query::returning().columns(self.whole::<E>().columns().iter()));
             let row = conn.one(update, &[note]).await?;
             row.map(|row| model::<E>(&row)).transpose()
         } else if conn.execute(update, &[note]).await? == 0 {

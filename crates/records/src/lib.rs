@@ -9,6 +9,7 @@
 //! |---|---|
 //! | declare a table | [`record!`], [`link!`], [`fact!`], and an entry in the [`Register`] |
 //! | read | [`Rows`]: [`Rows::live`] unless a wider [`Scope`] is named |
+//! | read some columns alone | [`Columns`], and [`View`]s of the rows |
 //! | read a list by pages | [`PageRequest`] with an [`Order`], [`Rows::page`] |
 //! | begin, commit, roll back | [`Database::write`], in one place |
 //! | have what is passing tried again | [`Retry`], in the [`Options`] |
@@ -89,6 +90,7 @@ mod retry;
 mod rows;
 mod stream;
 mod upsert;
+mod view;
 
 pub use adjustment::Adjustment;
 pub use audit::{Action, entity as audit_entity};
@@ -100,7 +102,7 @@ pub use fault::{CODES, Code, CodeRow, ColumnRef, Fault, Meaning, Timing};
 pub use link::Link;
 pub use note::{MadeFor, Note};
 pub use page::{
-    BadPage, DEFAULT_PAGE, Direction, MAX_PAGE, Order, Page, PageArguments, PageRequest,
+    BadPage, Cursor, DEFAULT_PAGE, Direction, MAX_PAGE, Order, Page, PageArguments, PageRequest,
 };
 pub use record::{
     Deferred, Dependent, Fact, OnDelete, Parent, Record, RecordInfo, Register, Table,
@@ -109,6 +111,7 @@ pub use retry::{Counts, Isolation, Retry};
 pub use rows::{Rows, Scope, Via};
 pub use stream::Batches;
 pub use upsert::{OnConflict, UpsertRefused, Upserted, WhenDeleted};
+pub use view::{Columns, Readable, Shape, View, Whole};
 
 #[doc(hidden)]
 pub use sea_orm;

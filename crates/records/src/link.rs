@@ -9,11 +9,12 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    Action, Fault, Locked, Note, Reader, Record, Refused, Rows, Scope, Tx, Version,
+    Action, Columns, Fault, Locked, Note, Reader, Record, Refused, Rows, Scope, Shape, Tx, Version,
+    Whole,
     change::Changed,
     database::sealed::Connected,
     dialect,
-    rows::{get, model, table_name},
+    rows::{get, table_name},
 };
 
 /// A link table: a composite key of owner and target, and a position that orders the targets.
@@ -159,29 +160,46 @@ impl<E: Record> Rows<E> {
         owners: &[Uuid],
         on: &impl Reader,
     ) -> Result<HashMap<Uuid, Vec<E::Model>>, Fault> {
+        self.linked_by_as::<L, _>(Whole, owners, on).await
+    }
+
+    /// The same in another shape.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn linked_by_as<L: Link<Target = E>, S: Shape<E>>(
+        self,
+        shape: S,
+        owners: &[Uuid],
+        on: &impl Reader,
+    ) -> Result<HashMap<Uuid, Vec<S::Row>>, Fault> {
         let conn = on.conn();
         let notes = self.notes();
-        let mut found: HashMap<Uuid, Vec<E::Model>> = HashMap::new();
+        let columns = shape.columns(&self, Columns::default());
+        let owner = || Expr::col((L::table(), L::owner_column()));
+        let mut found: HashMap<Uuid, Vec<S::Row>> = HashMap::new();
         for chunk in owners.chunks(dialect::KEY_CHUNK) {
-            let mut select = self.select();
+            let mut select = self.bare();
+            select.expr_as(owner(), "of_owner");
+            for column in columns.iter() {
+                select.expr_as(Expr::col((E::default(), column)), column.as_str());
+            }
             select
-                .expr_as(Expr::col((L::table(), L::owner_column())), "of_owner")
                 .inner_join(
                     L::table(),
                     Expr::col((L::table(), L::target_column())).equals((E::default(), E::ID)),
                 )
-                .and_where(dialect::is_any_of(
-                    conn.backend(),
-                    Expr::col((L::table(), L::owner_column())),
-                    chunk,
-                ))
+                .and_where(dialect::is_any_of(conn.backend(), owner(), chunk))
+                // The owner first: so the index of the links has them already.
+                .order_by_expr(owner(), sea_orm::Order::Asc)
                 .order_by((L::table(), L::POSITION.as_str()), sea_orm::Order::Asc)
                 .order_by((L::table(), L::target_column()), sea_orm::Order::Asc);
             for row in conn.all(&select, &notes).await? {
-                let targets = found.entry(get(&row, "of_owner")?).or_default();
+                let targets = found.entry(get(&row, 0)?).or_default();
                 // Targets that came back from a deletion can be more than may be set.
                 if targets.len() < L::MAX {
-                    targets.push(model::<E>(&row)?);
+                    targets.push(shape.read(row, columns, 1)?);
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! Pages by keyset: a cursor names a place in an order, and a page is what lies beyond it.
 
-use std::collections::HashMap;
+use std::{cmp::Ordering, collections::HashMap, fmt};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, DbBackend, IdenStatic, ModelTrait, QueryResult, Value,
+    ColumnTrait, DbBackend, IdenStatic, QueryResult, Value,
     sea_query::{
         Condition, Expr, ExprTrait, OverStatement, Query, SelectStatement, WindowStatement,
     },
@@ -13,11 +13,7 @@ use sea_orm::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{
-    Fault, Reader, Rows, Via, dialect,
-    record::Table,
-    rows::{get, model},
-};
+use crate::{Columns, Fault, Reader, Rows, Shape, Via, Whole, dialect, record::Table, rows::get};
 
 /// How many rows a page has unless asked otherwise.
 pub const DEFAULT_PAGE: u32 = 20;
@@ -119,6 +115,53 @@ impl<E: Table> Order<E> {
                 .iter()
                 .zip(place)
                 .all(|((column, _), value)| fits(column, value))
+    }
+
+    /// The columns that rows are ordered by.
+    fn columns(&self) -> Columns<E> {
+        let with = |columns: Columns<E>, (column, _): &(E::Column, _)| columns.and(*column);
+        self.keys.iter().fold(Columns::default(), with)
+    }
+
+    /// Where a row stands.
+    fn place<S: Shape<E>>(&self, shape: S, row: &S::Row) -> Result<Vec<Value>, Fault> {
+        let keys = self.keys.iter();
+        keys.map(|(column, _)| shape.value(row, *column)).collect()
+    }
+
+    /// Puts rows into this order. Mostly they are: engines answer the rows of one parent in it,
+    /// and no statement can promise that of all parents' rows without sorting them once more.
+    fn sort<S: Shape<E>>(&self, shape: S, rows: &mut Vec<S::Row>) -> Result<(), Fault> {
+        let places = rows.iter().map(|row| self.place(shape, row));
+        let places = places.collect::<Result<Vec<_>, _>>()?;
+        let in_order = |pair: &[Vec<Value>]| self.compare(&pair[0], &pair[1]) != Ordering::Greater;
+        if !places.windows(2).all(in_order) {
+            let mut placed: Vec<_> = places.into_iter().zip(std::mem::take(rows)).collect();
+            placed.sort_by(|(a, _), (b, _)| self.compare(a, b));
+            *rows = placed.into_iter().map(|(_, row)| row).collect();
+        }
+        Ok(())
+    }
+
+    /// Which of two places comes first: texts by their bytes, as the engines order them.
+    fn compare(&self, a: &[Value], b: &[Value]) -> Ordering {
+        let ways = self.keys.iter().map(|(_, way)| *way);
+        let places = a.iter().zip(b).zip(ways).map(|((a, b), way)| {
+            let ascending = match (a, b) {
+                (Value::ChronoDateTimeUtc(a), Value::ChronoDateTimeUtc(b)) => a.cmp(b),
+                (Value::String(a), Value::String(b)) => a.cmp(b),
+                (Value::Int(a), Value::Int(b)) => a.cmp(b),
+                (Value::BigInt(a), Value::BigInt(b)) => a.cmp(b),
+                (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+                // A column has one type, which is one of these.
+                _ => Ordering::Equal,
+            };
+            match way {
+                Direction::Ascending => ascending,
+                Direction::Descending => ascending.reverse(),
+            }
+        });
+        places.fold(Ordering::Equal, Ordering::then)
     }
 
     pub(crate) fn apply(&self, select: &mut SelectStatement) {
@@ -233,7 +276,7 @@ pub enum BadPage {
 /// assert!(page.has_next && !page.has_previous);
 ///
 /// // The next page lies behind the cursor.
-/// arguments.after = Some(cursor.clone());
+/// arguments.after = Some(cursor.to_string());
 /// let request = PageRequest::parse("books", by_title(), &arguments)?;
 /// let page = Rows::<book::Entity>::live().page(&request, &database.read()).await?;
 /// assert_eq!(page.rows[0].1.title, "The Mark");
@@ -326,33 +369,52 @@ impl<E: Table> PageRequest<E> {
         }
     }
 
-    fn cursor(&self, model: &E::Model) -> String {
-        let values = self.order.keys.iter().map(|(column, _)| model.get(*column));
-        encode(self.list, values)
-    }
-
     /// Turns rows, read from the cursor away with one more than the page holds, into a page.
-    fn page(&self, mut rows: Vec<E::Model>, behind: bool) -> Page<E::Model> {
+    fn page<S: Shape<E>>(
+        &self,
+        shape: S,
+        mut rows: Vec<S::Row>,
+        behind: bool,
+    ) -> Result<Page<S::Row>, Fault> {
         let size = self.size as usize;
         let more = rows.len() > size;
         rows.truncate(size);
         if self.backwards {
             rows.reverse();
         }
-        let rows = rows
-            .into_iter()
-            .map(|row| (self.cursor(&row), row))
-            .collect();
+        let cursor = |row: &S::Row| -> Result<Cursor, Fault> {
+            let place = self.order.place(shape, row)?;
+            Ok(Cursor {
+                list: self.list,
+                place,
+            })
+        };
+        let rows = rows.into_iter().map(|row| Ok((cursor(&row)?, row)));
+        let rows = rows.collect::<Result<_, Fault>>()?;
         let (has_previous, has_next) = if self.backwards {
             (more, behind)
         } else {
             (behind, more)
         };
-        Page {
+        Ok(Page {
             rows,
             has_previous,
             has_next,
-        }
+        })
+    }
+}
+
+/// A place in a list. Its text, which [`to_string`](ToString::to_string) makes, is what a client
+/// gives back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cursor {
+    list: [u8; 8],
+    place: Vec<Value>,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&encode(self.list, &self.place))
     }
 }
 
@@ -360,7 +422,7 @@ impl<E: Table> PageRequest<E> {
 #[derive(Clone, Debug)]
 pub struct Page<T> {
     /// The rows, each with the cursor that names its place.
-    pub rows: Vec<(String, T)>,
+    pub rows: Vec<(Cursor, T)>,
     /// Whether there are rows before these.
     pub has_previous: bool,
     /// Whether there are rows behind these.
@@ -404,14 +466,29 @@ impl<E: Table> Rows<E> {
         request: &PageRequest<E>,
         on: &impl Reader,
     ) -> Result<Page<E::Model>, Fault> {
+        self.page_as(Whole, request, on).await
+    }
+
+    /// The same in another shape.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn page_as<S: Shape<E>>(
+        self,
+        shape: S,
+        request: &PageRequest<E>,
+        on: &impl Reader,
+    ) -> Result<Page<S::Row>, Fault> {
         let order = request.reading_order();
-        let mut select = self.select();
+        let columns = shape.columns(&self, order.columns());
+        let mut select = self.select_columns(columns);
         order.apply(&mut select);
         select.limit(u64::from(request.size) + 1);
         let Some(place) = &request.place else {
-            let rows = on.conn().all(&select, &self.notes()).await?;
-            let rows = rows.iter().map(model::<E>).collect::<Result<_, _>>()?;
-            return Ok(request.page(rows, false));
+            let rows = on.conn().all(&select, &self.notes()).await?.into_iter();
+            let rows = rows.map(|row| shape.read(row, columns, 0));
+            return request.page(shape, rows.collect::<Result<_, _>>()?, false);
         };
         let backend = on.conn().backend();
         select.cond_where(order.beyond(place, false, backend));
@@ -426,7 +503,7 @@ impl<E: Table> Rows<E> {
                 "b",
             )
             .join_subquery(sea_orm::JoinType::LeftJoin, select, "r", Expr::val(1).eq(1));
-        for column in self.columns() {
+        for column in columns.iter() {
             outer.expr_as(Expr::col(("r", column.as_str())), column.as_str());
         }
         for (column, way) in &order.keys {
@@ -435,11 +512,11 @@ impl<E: Table> Rows<E> {
         let rows = on.conn().all(&outer, &self.notes()).await?;
         let behind = rows
             .first()
-            .map(|row| flag(row, "behind"))
+            .map(|row| flag(row, 0))
             .transpose()?
             .unwrap_or(false);
-        let rows = present::<E>(&rows)?;
-        Ok(request.page(rows, behind))
+        let rows = present(rows, shape, columns, 1)?;
+        request.page(shape, rows, behind)
     }
 
     /// The same page of the children of each of `parents`, in one statement. A parent without
@@ -455,26 +532,44 @@ impl<E: Table> Rows<E> {
         request: &PageRequest<E>,
         on: &impl Reader,
     ) -> Result<HashMap<Uuid, Page<E::Model>>, Fault> {
+        self.page_of_each_as(Whole, via, parents, request, on).await
+    }
+
+    /// The same in another shape.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn page_of_each_as<S: Shape<E>>(
+        self,
+        shape: S,
+        via: Via<E>,
+        parents: &[Uuid],
+        request: &PageRequest<E>,
+        on: &impl Reader,
+    ) -> Result<HashMap<Uuid, Page<S::Row>>, Fault> {
         let conn = on.conn();
+        let order = request.reading_order();
+        let columns = shape.columns(&self, order.columns());
+        // What stands before the columns: the parent, and what is behind.
+        let offset = 1 + usize::from(request.place.is_some());
         let mut pages = HashMap::with_capacity(parents.len());
         for chunk in parents.chunks(dialect::KEY_CHUNK) {
-            let statement = self.page_of_each_statement(via, chunk, request, conn.backend());
-            let mut rows: HashMap<Uuid, Children<E>> = HashMap::new();
+            let statement =
+                self.page_of_each_statement(columns, via, chunk, request, conn.backend());
+            let mut found: HashMap<Uuid, (Vec<QueryResult>, bool)> = HashMap::new();
             for row in conn.all(&statement, &self.notes()).await? {
-                let parent: Uuid = get(&row, "parent")?;
-                let entry = rows.entry(parent).or_default();
+                let (rows, behind) = found.entry(get(&row, 0)?).or_default();
                 if request.place.is_some() {
-                    entry.behind = flag(&row, "behind")?;
+                    *behind = flag(&row, 1)?;
                 }
-                if let Some(rank) = get::<Option<i64>>(&row, "rank_in_parent")? {
-                    entry.ranked.push((rank, model::<E>(&row)?));
-                }
+                rows.push(row);
             }
             for parent in chunk {
-                let Children { mut ranked, behind } = rows.remove(parent).unwrap_or_default();
-                ranked.sort_by_key(|(rank, _)| *rank);
-                let children = ranked.into_iter().map(|(_, child)| child).collect();
-                pages.insert(*parent, request.page(children, behind));
+                let (rows, behind) = found.remove(parent).unwrap_or_default();
+                let mut children = present(rows, shape, columns, offset)?;
+                order.sort(shape, &mut children)?;
+                pages.insert(*parent, request.page(shape, children, behind)?);
             }
         }
         Ok(pages)
@@ -482,6 +577,7 @@ impl<E: Table> Rows<E> {
 
     fn page_of_each_statement(
         &self,
+        columns: Columns<E>,
         via: Via<E>,
         parents: &[Uuid],
         request: &PageRequest<E>,
@@ -491,16 +587,8 @@ impl<E: Table> Rows<E> {
         let wanted = i64::from(request.size) + 1;
         let lateral = dialect::has_lateral(backend);
 
-        let mut window = WindowStatement::new();
-        if !lateral {
-            window.add_partition_by(via.parent());
-        }
-        for (column, way) in &order.keys {
-            window.order_by((E::default(), *column), way.sql());
-        }
-        let mut children = self.select();
+        let mut children = self.select_columns(columns);
         via.join(&mut children);
-        children.expr_window_as(Expr::cust("ROW_NUMBER()"), window, "rank_in_parent");
         if let Some(place) = &request.place {
             children.cond_where(order.beyond(place, false, backend));
         }
@@ -509,16 +597,15 @@ impl<E: Table> Rows<E> {
         let mut outer = Query::select();
         outer
             .expr_as(key(), "parent")
-            .expr_as(Expr::col(("r", "rank_in_parent")), "rank_in_parent")
             .from(dialect::keys_table(backend, parents));
-        for column in self.columns() {
-            outer.expr_as(Expr::col(("r", column.as_str())), column.as_str());
-        }
         if let Some(place) = &request.place {
             outer.expr_as(
                 self.behind(&order, place, Some((via, key())), backend),
                 "behind",
             );
+        }
+        for column in columns.iter() {
+            outer.expr_as(Expr::col(("r", column.as_str())), column.as_str());
         }
         if lateral {
             children.and_where(via.parent().eq(key()));
@@ -531,7 +618,13 @@ impl<E: Table> Rows<E> {
                 Expr::cust("TRUE"),
             );
         } else {
+            let mut window = WindowStatement::new();
+            window.add_partition_by(via.parent());
+            for (column, way) in &order.keys {
+                window.order_by((E::default(), *column), way.sql());
+            }
             children
+                .expr_window_as(Expr::cust("ROW_NUMBER()"), window, "rank_in_parent")
                 .expr_as(via.parent(), "of_parent")
                 .and_where(dialect::is_any_of(backend, via.parent(), parents));
             outer.join_subquery(
@@ -566,36 +659,25 @@ impl<E: Table> Rows<E> {
     }
 }
 
-/// What a statement found for one parent.
-struct Children<E: Table> {
-    /// The children, each with its rank from the cursor.
-    ranked: Vec<(i64, E::Model)>,
-    /// Whether there are others behind the cursor.
-    behind: bool,
-}
-
-impl<E: Table> Default for Children<E> {
-    fn default() -> Self {
-        Self {
-            ranked: Vec::new(),
-            behind: false,
-        }
-    }
-}
-
 /// The rows that a left join found.
-fn present<E: Table>(rows: &[QueryResult]) -> Result<Vec<E::Model>, Fault> {
+fn present<E: Table, S: Shape<E>>(
+    rows: Vec<QueryResult>,
+    shape: S,
+    columns: Columns<E>,
+    offset: usize,
+) -> Result<Vec<S::Row>, Fault> {
+    let key = offset + columns.place(E::KEY).unwrap_or_default();
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
-        if get::<Option<Uuid>>(row, E::KEY.as_str())?.is_some() {
-            found.push(model::<E>(row)?);
+        if get::<Option<Uuid>>(&row, key)?.is_some() {
+            found.push(shape.read(row, columns, offset)?);
         }
     }
     Ok(found)
 }
 
 /// A truth value: PostgreSQL answers a boolean, the others a number.
-fn flag(row: &QueryResult, column: &str) -> Result<bool, Fault> {
+fn flag(row: &QueryResult, column: usize) -> Result<bool, Fault> {
     get::<bool>(row, column).or_else(|_| get::<i64>(row, column).map(|n| n != 0))
 }
 
@@ -623,14 +705,15 @@ enum Part {
     Id(Uuid),
 }
 
-fn encode(list: [u8; 8], values: impl Iterator<Item = Value>) -> String {
-    let parts: Vec<Part> = values
+fn encode(list: [u8; 8], place: &[Value]) -> String {
+    let parts: Vec<Part> = place
+        .iter()
         .map(|value| match value {
             Value::ChronoDateTimeUtc(Some(time)) => Part::Time(time.timestamp_micros()),
-            Value::String(Some(text)) => Part::Text(text),
-            Value::Int(Some(number)) => Part::Number(number.into()),
-            Value::BigInt(Some(number)) => Part::Number(number),
-            Value::Uuid(Some(id)) => Part::Id(id),
+            Value::String(Some(text)) => Part::Text(text.clone()),
+            Value::Int(Some(number)) => Part::Number((*number).into()),
+            Value::BigInt(Some(number)) => Part::Number(*number),
+            Value::Uuid(Some(id)) => Part::Id(*id),
             // An order's columns are NOT NULL and of these types; anything else gives a cursor
             // that does not decode.
             _ => Part::Text(String::new()),

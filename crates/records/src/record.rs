@@ -39,6 +39,9 @@ pub trait Record: EntityTrait<Model: Sync> {
     /// Columns that the database computes; they are read and never written.
     const COMPUTED: &'static [Self::Column];
 
+    /// The column's place in the entity, from 0.
+    fn index_of(column: Self::Column) -> u32;
+
     /// How the record depends on others, and what depends on it.
     fn info() -> RecordInfo;
 }
@@ -311,6 +314,10 @@ macro_rules! record {
             const SECRET: &'static [Column] = &[$($(Column::$secret),*)?];
             const COMPUTED: &'static [Column] = &[$($(Column::$computed),*)?];
 
+            fn index_of(column: Column) -> u32 {
+                column as u32
+            }
+
             fn info() -> $crate::RecordInfo {
                 use $crate::sea_orm::{EntityName as _, IdenStatic as _};
                 $crate::RecordInfo {
@@ -447,7 +454,7 @@ impl<T: Into<Value> + ValueType> IntoActiveValue<Deferred<T>> for Deferred<T> {
 }
 
 /// A table that can be read: a [`Record`], or a [`Fact`].
-pub trait Table: EntityTrait {
+pub trait Table: EntityTrait<Model: Sync> {
     /// The primary key, a UUID.
     const KEY: Self::Column;
     /// When a row was deleted, for tables whose rows can be.
@@ -455,6 +462,9 @@ pub trait Table: EntityTrait {
 
     /// The columns that a read selects unless told otherwise.
     fn selected() -> impl Iterator<Item = Self::Column>;
+
+    /// The column's place in the entity, from 0.
+    fn index(column: Self::Column) -> u32;
 }
 
 impl<E: Record> Table for E {
@@ -464,6 +474,10 @@ impl<E: Record> Table for E {
     fn selected() -> impl Iterator<Item = Self::Column> {
         E::Column::iter()
             .filter(|column| !contains::<E>(E::HEAVY, column) && !contains::<E>(E::SECRET, column))
+    }
+
+    fn index(column: Self::Column) -> u32 {
+        E::index_of(column)
     }
 }
 
@@ -484,6 +498,10 @@ macro_rules! fact {
             fn selected() -> impl Iterator<Item = Column> {
                 <Column as $crate::sea_orm::Iterable>::iter()
             }
+
+            fn index(column: Column) -> u32 {
+                column as u32
+            }
         }
         impl $crate::Fact for Entity {}
     };
@@ -498,6 +516,10 @@ macro_rules! plain_table {
 
             fn selected() -> impl Iterator<Item = $entity::Column> {
                 <$entity::Column as sea_orm::Iterable>::iter()
+            }
+
+            fn index(column: $entity::Column) -> u32 {
+                column as u32
             }
         }
     };

@@ -10,11 +10,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
-use crate::{
-    Link, Record, Rows, Scope, Via,
-    record::{Table, contains},
-    rows::scope_condition,
-};
+use crate::{Link, Record, Rows, Scope, Via, record::Table, rows::scope_condition};
 
 /// The name of a subquery, and of its one column.
 const KEYS: &str = "r";
@@ -91,11 +87,7 @@ impl<E: Table> Rows<E> {
         let either = Condition::any().add(self.condition).add(others.condition);
         // What is filtered next narrows both.
         self.condition = Condition::all().add(either);
-        for column in others.extra {
-            if !contains::<E>(&self.extra, &column) {
-                self.extra.push(column);
-            }
-        }
+        self.extra = self.extra.or(others.extra);
         self.noted.extend(others.noted);
         self
     }

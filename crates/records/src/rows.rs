@@ -9,10 +9,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    Fault, Link, Note, Reader, Record,
-    database::Conn,
-    dialect,
-    record::{Table, contains},
+    Columns, Fault, Link, Note, Reader, Record, Shape, Whole, database::Conn, dialect,
+    record::Table,
 };
 
 /// Which rows a read sees.
@@ -64,7 +62,7 @@ pub enum Scope {
 pub struct Rows<E: Table> {
     pub(crate) scope: Scope,
     pub(crate) condition: Condition,
-    pub(crate) extra: Vec<E::Column>,
+    pub(crate) extra: Columns<E>,
     /// What its conditions read beside this table.
     pub(crate) noted: Vec<Note>,
     entity: PhantomData<E>,
@@ -75,7 +73,7 @@ impl<E: Table> Clone for Rows<E> {
         Self {
             scope: self.scope,
             condition: self.condition.clone(),
-            extra: self.extra.clone(),
+            extra: self.extra,
             noted: self.noted.clone(),
             entity: PhantomData,
         }
@@ -166,7 +164,7 @@ impl<E: Table> Rows<E> {
         Self {
             scope,
             condition: Condition::all(),
-            extra: Vec::new(),
+            extra: Columns::default(),
             noted: Vec::new(),
             entity: PhantomData,
         }
@@ -182,9 +180,7 @@ impl<E: Table> Rows<E> {
     /// Reads a heavy or secret column as well.
     #[must_use]
     pub fn with(mut self, column: E::Column) -> Self {
-        if !contains::<E>(&self.extra, &column) {
-            self.extra.push(column);
-        }
+        self.extra = self.extra.and(column);
         self
     }
 
@@ -258,6 +254,20 @@ impl<E: Table> Rows<E> {
         self.by(E::KEY, ids, on).await
     }
 
+    /// The same in another shape.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn by_ids_as<S: Shape<E>>(
+        self,
+        shape: S,
+        ids: &[Uuid],
+        on: &impl Reader,
+    ) -> Result<HashMap<Uuid, S::Row>, Fault> {
+        self.by_as(shape, E::KEY, ids, on).await
+    }
+
     /// Those of these rows whose `column` holds one of `keys`, by that column, which is unique
     /// among these rows.
     ///
@@ -270,19 +280,35 @@ impl<E: Table> Rows<E> {
         keys: &[Uuid],
         on: &impl Reader,
     ) -> Result<HashMap<Uuid, E::Model>, Fault> {
+        self.by_as(Whole, column, keys, on).await
+    }
+
+    /// The same in another shape.
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn by_as<S: Shape<E>>(
+        self,
+        shape: S,
+        column: E::Column,
+        keys: &[Uuid],
+        on: &impl Reader,
+    ) -> Result<HashMap<Uuid, S::Row>, Fault> {
         let conn = on.conn();
+        let columns = shape.columns(&self, Columns::of(&[column]));
         let mut found = HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(dialect::KEY_CHUNK) {
-            let mut select = self.select();
+            let mut select = self.select_columns(columns);
             select.and_where(dialect::is_any_of(
                 conn.backend(),
                 Expr::col((E::default(), column)),
                 chunk,
             ));
             for row in conn.all(&select, &self.notes()).await? {
-                let model = model::<E>(&row)?;
-                if let Some(key) = uuid_of::<E>(&model, column) {
-                    found.insert(key, model);
+                let row = shape.read(row, columns, 0)?;
+                if let Value::Uuid(Some(key)) = shape.value(&row, column)? {
+                    found.insert(key, row);
                 }
             }
         }
@@ -358,15 +384,19 @@ impl<E: Table> Rows<E> {
     }
 
     pub(crate) fn select(&self) -> SelectStatement {
+        self.select_columns(self.columns())
+    }
+
+    pub(crate) fn select_columns(&self, columns: Columns<E>) -> SelectStatement {
         let mut select = self.bare();
-        for column in self.columns() {
+        for column in columns.iter() {
             select.expr_as(Expr::col((E::default(), column)), column.as_str());
         }
         select
     }
 
-    pub(crate) fn columns(&self) -> Vec<E::Column> {
-        E::selected().chain(self.extra.iter().copied()).collect()
+    pub(crate) fn columns(&self) -> Columns<E> {
+        Columns::selected().or(self.extra)
     }
 }
 
@@ -388,8 +418,12 @@ pub(crate) fn model<E: Table>(row: &QueryResult) -> Result<E::Model, Fault> {
     Ok(E::Model::from_query_result(row, "")?)
 }
 
-pub(crate) fn get<T: sea_orm::TryGetable>(row: &QueryResult, column: &str) -> Result<T, Fault> {
-    row.try_get("", column)
+/// The value of a column of a row, by its name or its place.
+pub(crate) fn get<T: sea_orm::TryGetable>(
+    row: &QueryResult,
+    column: impl sea_orm::ColIdx,
+) -> Result<T, Fault> {
+    row.try_get_by(column)
         .map_err(|e| Fault::internal(e.to_string()))
 }
 

@@ -315,7 +315,7 @@ impl Tx {
 fn with_row<E: Record>(mut rows: Rows<E>, row: &E::ActiveModel) -> Rows<E> {
     for column in E::Column::iter() {
         let set = matches!(row.get(column), ActiveValue::Set(_)) && !is_common::<E>(&column);
-        if set && !rows.columns().iter().any(|c| c.as_str() == column.as_str()) {
+        if set && !rows.columns().has(column) {
             rows = rows.with(column);
         }
     }
@@ -630,7 +630,7 @@ where
         let mut ranked = rows.select();
         ranked.expr_window_as(Expr::cust("ROW_NUMBER()"), window, "place_in_time");
         let mut select = Query::select();
-        for column in rows.columns() {
+        for column in rows.columns().iter() {
             select.expr_as(Expr::col(("r", column.as_str())), column.as_str());
         }
         select

@@ -1,6 +1,6 @@
 //! The routes, and how one request is answered.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::parser::types::OperationType;
 use axum::{
@@ -12,7 +12,7 @@ use axum::{
 };
 use chrono::Utc;
 use plimsoll_domain as domain;
-use plimsoll_graphql::{Api, Caller, codes};
+use plimsoll_graphql::{Api, Caller, Documents, codes};
 use uuid::Uuid;
 
 use crate::{
@@ -27,6 +27,8 @@ pub struct App {
     pub api: Api,
     /// What a request may take.
     pub limits: HttpLimits,
+    /// What was parsed before.
+    pub documents: Arc<Documents>,
     /// How long executing a request may take.
     pub deadline: Duration,
 }
@@ -89,11 +91,8 @@ async fn graphql(State(app): State<App>, request: Request) -> Response {
     };
     let headers = request.headers().clone();
     let Incoming {
-        request,
-        operation,
-        reply_as,
-        ..
-    } = match graphql_http::receive(request, &app.limits).await {
+        admitted, reply_as, ..
+    } = match graphql_http::receive(request, &app.limits, &app.documents).await {
         Ok(incoming) => incoming,
         Err(refusal) => return refusal,
     };
@@ -118,7 +117,8 @@ async fn graphql(State(app): State<App>, request: Request) -> Response {
         token,
         idempotency_key,
     };
-    let response = app.api.execute(request, caller);
+    let operation = admitted.operation;
+    let response = app.api.execute(admitted, caller);
     match tokio::time::timeout(app.deadline, response).await {
         Ok(response) => graphql_http::reply(reply_as, response),
         // A write goes on to its end; its client does not learn which.

@@ -25,7 +25,10 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
-use plimsoll_graphql::limits::{self, Budget, Limits, VariablesWithin};
+use plimsoll_graphql::{
+    Admitted, Documents,
+    limits::{self, Budget, Limits, VariablesWithin},
+};
 use serde::Serialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -98,9 +101,7 @@ impl MediaType {
 #[derive(Debug)]
 pub struct Incoming {
     /// The request, with its document parsed.
-    pub request: async_graphql::Request,
-    /// The type of the operation that it executes.
-    pub operation: OperationType,
+    pub admitted: Admitted,
     /// How it came.
     pub method: Method,
     /// What to hand to [`reply`].
@@ -124,8 +125,12 @@ pub struct Incoming {
 /// - 400 BAD_REQUEST for what is no UTF-8, no JSON, no map, a batch, or has a
 ///   parameter of the wrong type, twice, or no `query`
 /// - 400, or 200 under [`MediaType::Json`], with the codes of
-///   [`limits::Code`] for a GraphQL request that [`limits::admit`] refuses
-pub async fn receive(request: Request, limits: &HttpLimits) -> Result<Incoming, Response> {
+///   [`limits::Code`] for a GraphQL request that [`Documents::admit`] refuses
+pub async fn receive(
+    request: Request,
+    limits: &HttpLimits,
+    documents: &Documents,
+) -> Result<Incoming, Response> {
     let method = match *request.method() {
         axum::http::Method::GET => Ok(Method::Get),
         axum::http::Method::POST => Ok(Method::Post),
@@ -158,8 +163,8 @@ pub async fn receive(request: Request, limits: &HttpLimits) -> Result<Incoming, 
         if let Some(refusal) = budget.refusal() {
             return Err(Fault::Refused(refusal));
         }
-        let admitted =
-            limits::admit(parameters?.into_request()?, &limits.request).map_err(Fault::Refused)?;
+        let request = parameters?.into_request()?;
+        let admitted = documents.admit(request).map_err(Fault::Refused)?;
         if method == Method::Get && admitted.operation == OperationType::Mutation {
             return Err(not_allowed(
                 "A GET executes queries only; send a mutation by POST.",
@@ -167,8 +172,7 @@ pub async fn receive(request: Request, limits: &HttpLimits) -> Result<Incoming, 
             ));
         }
         Ok(Incoming {
-            request: admitted.request,
-            operation: admitted.operation,
+            admitted,
             method,
             reply_as,
         })
@@ -833,8 +837,12 @@ mod tests {
         State((schema, limits)): State<(TestSchema, HttpLimits)>,
         request: Request,
     ) -> Response {
-        match receive(request, &limits).await {
-            Ok(incoming) => reply(incoming.reply_as, schema.execute(incoming.request).await),
+        let documents = Documents::new(limits.request);
+        match receive(request, &limits, &documents).await {
+            Ok(incoming) => {
+                let response = schema.execute(incoming.admitted.request).await;
+                reply(incoming.reply_as, response)
+            }
             Err(refusal) => refusal,
         }
     }

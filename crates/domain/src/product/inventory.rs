@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use plimsoll_entity::{id::ProductId, inventory};
-use plimsoll_records::{Adjustment, Refused, Rows};
+use plimsoll_records::{Adjustment, Refused, Rows, Shape};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
 
@@ -20,6 +20,15 @@ pub const MAX_QUANTITY: i32 = 1_000_000_000;
 /// The stock of a product.
 pub type Inventory = inventory::Model;
 
+/// Its columns.
+pub use inventory::Column;
+
+/// Those columns of one that were read.
+pub type View = plimsoll_records::View<inventory::Entity>;
+
+/// Some of its columns.
+pub type Columns = plimsoll_records::Columns<inventory::Entity>;
+
 fn visible(viewer: &Viewer, scope: Scope) -> Rows<inventory::Entity> {
     scoped(viewer, Subject::Inventory, scope)
 }
@@ -29,13 +38,14 @@ fn visible(viewer: &Viewer, scope: Scope) -> Rows<inventory::Entity> {
 /// # Errors
 ///
 /// Whatever keeps the database from answering, as for every read.
-pub async fn by_ids(
+pub async fn by_ids<S: Shape<inventory::Entity>>(
     read: &Read,
+    shape: S,
     viewer: &Viewer,
     scope: Scope,
     ids: &[Uuid],
-) -> Result<HashMap<Uuid, Inventory>> {
-    Ok(visible(viewer, scope).by_ids(ids, read).await?)
+) -> Result<HashMap<Uuid, S::Row>> {
+    Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
 }
 
 /// The live inventory of each product.
@@ -43,9 +53,13 @@ pub async fn by_ids(
 /// # Errors
 ///
 /// Whatever keeps the database from answering.
-pub async fn of_products(read: &Read, products: &[Uuid]) -> Result<HashMap<Uuid, Inventory>> {
+pub async fn of_products<S: Shape<inventory::Entity>>(
+    read: &Read,
+    shape: S,
+    products: &[Uuid],
+) -> Result<HashMap<Uuid, S::Row>> {
     Ok(Rows::<inventory::Entity>::live()
-        .by(inventory::Column::ProductId, products, read)
+        .by_as(shape, inventory::Column::ProductId, products, read)
         .await?)
 }
 

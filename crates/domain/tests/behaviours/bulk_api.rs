@@ -16,7 +16,7 @@ use plimsoll_domain::{
 use plimsoll_entity::{
     inventory as stock_entity, post as post_entity, product as product_entity, tag as tag_entity,
 };
-use plimsoll_records::{Record, Rows};
+use plimsoll_records::{Record, Rows, Whole};
 use plimsoll_testkit::{World, on_every_engine};
 use sea_orm::ColumnTrait;
 use serde_json::json;
@@ -86,7 +86,7 @@ fn seen(post: &Post) -> Seen {
 /// The live stock of a product: how much, and its version.
 async fn stock(world: &World, product: &Product) -> stock_entity::Model {
     let id: Uuid = product.id.into();
-    let mut found = inventory::of_products(&world.store.read(), &[id])
+    let mut found = inventory::of_products(&world.store.read(), Whole, &[id])
         .await
         .expect("stock can be read");
     found.remove(&id).expect("a live product has stock")
@@ -326,7 +326,7 @@ on_every_engine! {
                 counts[3 + turn].push(world.statements.take());
                 assert_eq!(done.len(), size);
                 let ids: Vec<Uuid> = done.iter().map(|product| product.id.into()).collect();
-                let stock = inventory::of_products(&world.store.read(), &ids).await.unwrap();
+                let stock = inventory::of_products(&world.store.read(), Whole, &ids).await.unwrap();
                 for (product, n) in done.iter().zip((0..size).rev()) {
                     let by = [1, 1, 3][turn];
                     assert_eq!((product.sku.clone(), product.price_amount), (format!("p-{size}-{n}"), by));

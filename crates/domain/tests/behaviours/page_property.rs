@@ -445,7 +445,10 @@ impl<'a> Walk<'a> {
                 rows.reverse();
             }
             seen.extend(rows.iter().map(|(_, post)| post.uuid()));
-            place = rows.pop().or(place);
+            place = rows
+                .pop()
+                .map(|(cursor, post)| (cursor.to_string(), post))
+                .or(place);
             if ended {
                 break;
             }

@@ -7,6 +7,7 @@ use plimsoll_domain::{
     tag::{self, TagOrder},
     user::{self, User, UserOrder},
 };
+use plimsoll_records::Whole;
 use plimsoll_testkit::{Engine, World, on_every_engine};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -64,6 +65,7 @@ async fn page(
     let filter = PostFilter::default();
     post::page(
         &world.store.read(),
+        Whole,
         &by,
         Scope::Live,
         filter,
@@ -164,7 +166,7 @@ async fn walk(
         let Some((cursor, last)) = rows.pop() else {
             break;
         };
-        place = Some((cursor, key(&last, order.0)));
+        place = Some((cursor.to_string(), key(&last, order.0)));
         if !more {
             // One more page, which is empty: the flags are right there too.
             continue;
@@ -265,12 +267,12 @@ on_every_engine! {
                 loop {
                     let arguments = walk_on(backwards, 3, cursor.take());
                     let order = (UserOrder::Name, direction);
-                    let page = user::page(&read, &by, live, order, &arguments).await.unwrap();
+                    let page = user::page(&read, Whole, &by, live, order, &arguments).await.unwrap();
                     let mut rows = page.rows;
                     if backwards {
                         rows.reverse();
                     }
-                    cursor = rows.last().map(|(cursor, _)| cursor.clone());
+                    cursor = rows.last().map(|(cursor, _)| cursor.to_string());
                     found.extend(rows.into_iter().map(|(_, user)| (user.name_key, user.id)));
                     assert!(found.len() <= names.len(), "the walk does not end");
                     if cursor.is_none() {
@@ -286,7 +288,7 @@ on_every_engine! {
                 assert_eq!(found, expected);
             }
             let order = (TagOrder::Slug, direction);
-            let page = tag::page(&read, &by, live, order, &first(200)).await.unwrap();
+            let page = tag::page(&read, Whole, &by, live, order, &first(200)).await.unwrap();
             let found: Vec<_> = page.rows.into_iter().map(|(_, tag)| tag.slug).collect();
             let mut expected = found.clone();
             expected.sort();
@@ -311,7 +313,7 @@ on_every_engine! {
         let read = world.store.read();
         let pages = async |arguments: PageArguments, parents: Vec<Uuid>| {
             let (by, scope) = (Viewer::System, Scope::Live);
-            post::pages_of(&read, &by, scope, PostsOf::Author, &arguments, &parents).await.unwrap()
+            post::pages_of(&read, Whole, &by, scope, PostsOf::Author, &arguments, &parents).await.unwrap()
         };
         let all = pages(first(200), parents.into()).await;
         for backwards in [false, true] {
@@ -329,7 +331,7 @@ on_every_engine! {
                     } else {
                         (page.has_previous, page.has_next)
                     };
-                    cursor = page.rows.last().map(|(cursor, _)| cursor.clone());
+                    cursor = page.rows.last().map(|(cursor, _)| cursor.to_string());
                     found.extend(page.rows.into_iter().map(|(_, post)| post.id));
                     assert!(found.len() <= whole.len(), "the walk does not end");
                     assert_eq!(behind, !is_first);
@@ -369,7 +371,7 @@ on_every_engine! {
             let refused = page(&world, order, &arguments).await;
             assert_refused!(refused, Error::BadPage(found) if *found == wrong);
         }
-        let cursor = page(&world, order, &first(1)).await.unwrap().rows.remove(0).0;
+        let cursor = page(&world, order, &first(1)).await.unwrap().rows.remove(0).0.to_string();
         let mut both = walk_on(false, 1, None);
         both.last = Some(1);
         let refused = page(&world, order, &both).await;
@@ -387,7 +389,7 @@ on_every_engine! {
         world.tag("tag").await;
         let (by, read) = (Viewer::System, world.store.read());
         let own = (PostOrder::CreatedAt, Direction::Ascending);
-        let cursor = page(&world, own, &first(1)).await.unwrap().rows.remove(0).0;
+        let cursor = page(&world, own, &first(1)).await.unwrap().rows.remove(0).0.to_string();
         let after = walk_on(false, 5, Some(cursor));
         assert_eq!(page(&world, own, &after).await.unwrap().rows.len(), 5);
 
@@ -401,28 +403,28 @@ on_every_engine! {
         }
         let any = PostFilter::default();
         for scope in [Scope::WithDeleted, Scope::OnlyDeleted] {
-            let refused = post::page(&read, &by, scope, any, own, &after).await;
+            let refused = post::page(&read, Whole, &by, scope, any, own, &after).await;
             assert_refused!(refused, Error::BadPage(BadPage::ForeignCursor(_)));
         }
         for published in [Some(true), Some(false)] {
             let filter = PostFilter { published };
-            let refused = post::page(&read, &by, Scope::Live, filter, own, &after).await;
+            let refused = post::page(&read, Whole, &by, Scope::Live, filter, own, &after).await;
             assert_refused!(refused, Error::BadPage(BadPage::ForeignCursor(_)));
         }
         let order = (TagOrder::CreatedAt, Direction::Ascending);
-        let refused = tag::page(&read, &by, Scope::Live, order, &after).await;
+        let refused = tag::page(&read, Whole, &by, Scope::Live, order, &after).await;
         assert_refused!(refused, Error::BadPage(BadPage::ForeignCursor(_)));
         let order = (UserOrder::CreatedAt, Direction::Ascending);
-        let refused = user::page(&read, &by, Scope::Live, order, &after).await;
+        let refused = user::page(&read, Whole, &by, Scope::Live, order, &after).await;
         assert_refused!(refused, Error::BadPage(BadPage::ForeignCursor(_)));
         let order = (category::CategoryOrder::CreatedAt, Direction::Ascending);
-        let refused = category::page(&read, &by, Scope::Live, order, &after).await;
+        let refused = category::page(&read, Whole, &by, Scope::Live, order, &after).await;
         assert_refused!(refused, Error::BadPage(BadPage::ForeignCursor(_)));
         let refused = deletion::page(&read, &by, &after).await;
         assert_refused!(refused, Error::BadPage(BadPage::ForeignCursor(_)));
         for of in [PostsOf::Author, PostsOf::Category, PostsOf::Tag] {
             let refused =
-                post::pages_of(&read, &by, Scope::Live, of, &after, &[author.uuid()]).await;
+                post::pages_of(&read, Whole, &by, Scope::Live, of, &after, &[author.uuid()]).await;
             assert_refused!(refused, Error::BadPage(BadPage::ForeignCursor(_)));
         }
     }
@@ -462,7 +464,7 @@ on_every_engine! {
             let order = (PostOrder::PublishedAt, Direction::Descending);
             let filter = PostFilter::default();
             let read = world.store.read();
-            let found = post::page(&read, &by, Scope::Live, filter, order, &first(20)).await.unwrap();
+            let found = post::page(&read, Whole, &by, Scope::Live, filter, order, &first(20)).await.unwrap();
             assert_eq!((found.rows.len(), found.has_next), (20, true));
             let sql = world.statements.take().remove(0).replace("$1", "21").replace('?', "21");
             let explain = match world.engine {
@@ -489,7 +491,7 @@ on_every_engine! {
         let author = world.user("author", Role::User).await;
         posts(&world, &author).await;
         let order = (PostOrder::CreatedAt, Direction::Ascending);
-        let good = page(&world, order, &first(1)).await.unwrap().rows.remove(0).0;
+        let good = page(&world, order, &first(1)).await.unwrap().rows.remove(0).0.to_string();
         let id = Uuid::now_v7();
         let mut wrong = vec![
             String::new(),
@@ -539,15 +541,15 @@ on_every_engine! {
         let order = (TagOrder::Slug, Direction::Ascending);
         world.tag("tag").await;
         let (by, read) = (Viewer::System, world.store.read());
-        let good = tag::page(&read, &by, Scope::Live, order, &first(1)).await.unwrap();
-        let good = &good.rows[0].0;
+        let good = tag::page(&read, Whole, &by, Scope::Live, order, &first(1)).await.unwrap();
+        let good = &good.rows[0].0.to_string();
         for contents in [
             format!("[{{\"t\":0}},{{\"u\":\"{id}\"}}]"),
             format!("[{{\"s\":\"a\\u0000b\"}},{{\"u\":\"{id}\"}}]"),
             format!("[{{\"i\":1}},{{\"u\":\"{id}\"}}]"),
         ] {
             let arguments = walk_on(false, 5, Some(forged(good, &contents)));
-            let refused = tag::page(&read, &by, Scope::Live, order, &arguments).await;
+            let refused = tag::page(&read, Whole, &by, Scope::Live, order, &arguments).await;
             assert_refused!(refused, Error::BadPage(BadPage::ForeignCursor(_)), "{contents}");
         }
     }

@@ -11,7 +11,7 @@ use plimsoll_domain::{
     user::{self, User},
 };
 use plimsoll_entity::inventory as inventory_entity;
-use plimsoll_records::Rows;
+use plimsoll_records::{Rows, Whole};
 use plimsoll_testkit::{World, on_every_engine};
 use sea_orm::ColumnTrait;
 
@@ -210,7 +210,7 @@ async fn try_it(
                 &by,
             )
         }
-        (Subject::User, Act::SeeEmail) => user::shows_email(&by, &owner),
+        (Subject::User, Act::SeeEmail) => user::shows_email(&by, owner.id),
         (Subject::User, Act::ChangeRole) => {
             let mut done = Vec::new();
             let mut command = user_patch(owner.id, Version(0));
@@ -276,7 +276,7 @@ async fn try_it(
                     .filter(inventory_entity::Column::ProductId.eq(id));
                 let this = this.one(&store.read()).await.unwrap().unwrap();
                 let ids = [this.id.into()];
-                let found = inventory::by_ids(&store.read(), &by, scope, &ids).await;
+                let found = inventory::by_ids(&store.read(), Whole, &by, scope, &ids).await;
                 !found.unwrap().is_empty()
             };
             match act {
@@ -356,7 +356,7 @@ async fn try_order(world: &World, owner: &User, act: Act, by: Viewer, name: &str
     let request = world.request(by);
     let outcome = match act {
         Act::See => {
-            let found = order::by_ids(&store.read(), &by, Scope::Live, &[id.into()]).await;
+            let found = order::by_ids(&store.read(), Whole, &by, Scope::Live, &[id.into()]).await;
             return !found.unwrap().is_empty();
         }
         Act::Pay => act!(store, request, |tx, viewer| order::pay_order(
@@ -464,7 +464,7 @@ on_every_engine! {
             assert_refused!(outcome, Error::NotFound { .. });
             let read = world.store.read();
             let by = viewer(&people.grace);
-            let found = post::by_ids(&read, &by, Scope::WithDeleted, &[post.into()]).await.unwrap();
+            let found = post::by_ids(&read, Whole, &by, Scope::WithDeleted, &[post.into()]).await.unwrap();
             assert!(found.is_empty());
             *statements = world.statements.take();
         }

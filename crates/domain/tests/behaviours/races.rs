@@ -2,6 +2,7 @@ use plimsoll_domain::{
     Error, Patch, Role, Version,
     post::{self, CreatePost},
 };
+use plimsoll_records::Whole;
 use plimsoll_testkit::on_every_engine;
 
 use crate::support::*;
@@ -219,6 +220,6 @@ async fn live_posts(
     let everyone = plimsoll_domain::Viewer::System;
     let scope = plimsoll_domain::Scope::Live;
     let read = world.store.read();
-    let pages = post::pages_of(&read, &everyone, scope, of, &first(200), &[parent]).await;
+    let pages = post::pages_of(&read, Whole, &everyone, scope, of, &first(200), &[parent]).await;
     pages.expect("posts can be read")[&parent].rows.len()
 }

@@ -9,7 +9,7 @@ use plimsoll_domain::{
     user::{self, User},
 };
 use plimsoll_entity::{post as posts, post_tag, tag as tags, user as users};
-use plimsoll_records::{Order, PageRequest, Rows, Via};
+use plimsoll_records::{Order, PageRequest, Rows, Via, Whole};
 use plimsoll_testkit::{Engine, World, on_every_engine};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, Statement};
 use uuid::Uuid;
@@ -29,9 +29,17 @@ async fn titles(
     let filter = PostFilter { published };
     let order = Default::default();
     let descending = Direction::Descending;
-    let page = post::page(&read, by, scope, filter, (order, descending), &first(200))
-        .await
-        .unwrap();
+    let page = post::page(
+        &read,
+        Whole,
+        by,
+        scope,
+        filter,
+        (order, descending),
+        &first(200),
+    )
+    .await
+    .unwrap();
     let count = post::count(&read, by, scope, filter).await.unwrap();
     assert_eq!(page.rows.len() as u64, count, "{by:?} {scope:?} {filter:?}");
     assert!(!page.has_next && !page.has_previous);
@@ -366,7 +374,7 @@ on_every_engine! {
 
         let order = (Default::default(), Direction::Descending);
         let filter = PostFilter::default();
-        post::page(&read, &reader, live, filter, order, &first(20)).await.unwrap();
+        post::page(&read, Whole, &reader, live, filter, order, &first(20)).await.unwrap();
         let values = [Literal::Id(ada.0), Literal::Id(ada.0), Literal::Number(21)];
         plans.push(("a page for who is logged in", plan(&world, &values).await));
 
@@ -443,28 +451,28 @@ on_every_engine! {
         }
         assert!(post::by_slug(&read, &all, live, "post").await.unwrap().is_some());
         let order = (Default::default(), ascending);
-        let tags = tag::page(&read, &all, live, order, &first(9)).await.unwrap();
+        let tags = tag::page(&read, Whole, &all, live, order, &first(9)).await.unwrap();
         assert_eq!(tags.rows.len(), 1);
         assert_eq!(tag::count(&read, &all, live).await.unwrap(), 1);
         let order = (Default::default(), ascending);
-        let categories = category::page(&read, &all, live, order, &first(9)).await.unwrap();
+        let categories = category::page(&read, Whole, &all, live, order, &first(9)).await.unwrap();
         assert_eq!(categories.rows.len(), 1);
         assert_eq!(category::count(&read, &all, live).await.unwrap(), 1);
         let order = (Default::default(), ascending);
-        let users = user::page(&read, &all, live, order, &first(9)).await.unwrap();
+        let users = user::page(&read, Whole, &all, live, order, &first(9)).await.unwrap();
         assert_eq!(users.rows.len(), 3);
         assert_eq!(user::count(&read, &all, live).await.unwrap(), 3);
         let parents = [top.uuid()];
-        let children = category::pages_below(&read, &all, live, &first(9), &parents).await.unwrap();
+        let children = category::pages_below(&read, Whole, &all, live, &first(9), &parents).await.unwrap();
         assert!(children[&top.uuid()].rows.is_empty());
         let counts = category::counts_below(&read, &all, live, &parents).await.unwrap();
         assert_eq!(counts.get(&top.uuid()), None);
         let with = Scope::WithDeleted;
-        let children = category::pages_below(&read, &all, with, &first(9), &parents).await.unwrap();
+        let children = category::pages_below(&read, Whole, &all, with, &first(9), &parents).await.unwrap();
         assert_eq!(children[&top.uuid()].rows.len(), 1);
         let counts = category::counts_below(&read, &all, with, &parents).await.unwrap();
         assert_eq!(counts[&top.uuid()], 1);
-        let profiles = profile::of_users(&read, &[people.grace.uuid()]).await.unwrap();
+        let profiles = profile::of_users(&read, Whole, &[people.grace.uuid()]).await.unwrap();
         assert!(profiles.is_empty());
 
         for (kind, id) in [
@@ -557,7 +565,7 @@ on_every_engine! {
             for scope in SCOPES {
                 let order = (Default::default(), Direction::Descending);
                 let filter = PostFilter::default();
-                let outer = post::page(&read, &by, scope, filter, order, &first(200)).await.unwrap();
+                let outer = post::page(&read, Whole, &by, scope, filter, order, &first(200)).await.unwrap();
                 let outer: Vec<Post> = outer.rows.into_iter().map(|(_, post)| post).collect();
                 for (of, parents) in [
                     (PostsOf::Author, &users),
@@ -565,7 +573,7 @@ on_every_engine! {
                     (PostsOf::Tag, &of_tag),
                 ] {
                     let pages =
-                        post::pages_of(&read, &by, scope, of, &first(200), parents).await.unwrap();
+                        post::pages_of(&read, Whole, &by, scope, of, &first(200), parents).await.unwrap();
                     let counts = post::counts_of(&read, &by, scope, of, parents).await.unwrap();
                     assert_eq!(pages.len(), parents.len(), "each parent has a page");
                     for parent in parents {
@@ -575,7 +583,7 @@ on_every_engine! {
                         seen += count;
                         let ids: Vec<_> = page.iter().map(|(_, post)| post.id).collect();
                         let tagged = tag::of_posts(
-                            &read,
+                            &read, Whole,
                             &outer.iter().map(Life::uuid).collect::<Vec<_>>(),
                         ).await.unwrap();
                         let expected: Vec<_> = outer
@@ -612,8 +620,8 @@ on_every_engine! {
         let read = world.store.read();
         let live = Scope::Live;
         let ids = [post.category_id.unwrap().0];
-        assert!(category::by_ids(&read, &by, live, &ids).await.unwrap().is_empty());
-        assert!(user::by_ids(&read, &by, live, &[post.author_id.0]).await.unwrap().is_empty());
+        assert!(category::by_ids(&read, Whole, &by, live, &ids).await.unwrap().is_empty());
+        assert!(user::by_ids(&read, Whole, &by, live, &[post.author_id.0]).await.unwrap().is_empty());
         assert!(post::contents(&read, &by, &[post.uuid()]).await.unwrap().len() == 1);
         let nobody = Viewer::Anonymous;
         assert!(post::contents(&read, &nobody, &[post.uuid()]).await.unwrap().is_empty());

@@ -11,7 +11,7 @@ use plimsoll_domain::{
 use plimsoll_entity::{
     account, inventory as stock_entity, order as order_entity, transfer, transfer_entry,
 };
-use plimsoll_records::{Fault, Rows};
+use plimsoll_records::{Fault, Rows, Whole};
 use plimsoll_testkit::{World, on_every_engine};
 use sea_orm::{ActiveValue::Set, ColumnTrait};
 use uuid::Uuid;
@@ -437,7 +437,7 @@ on_every_engine! {
         assert_eq!((after.quantity, after.lock_version), (STOCK, before.lock_version + 1));
         // It is as deleted as before, by the same deletion.
         assert_eq!((after.deleted_at, after.deletion_id), (before.deleted_at, before.deletion_id));
-        assert!(inventory::of_products(&world.store.read(), &[id.into()]).await.unwrap().is_empty());
+        assert!(inventory::of_products(&world.store.read(), Whole, &[id.into()]).await.unwrap().is_empty());
 
         let seen = Version(deleted.lock_version);
         act!(world.store, world.as_user(&moderator), |tx, viewer| product::restore(tx, viewer, id, seen)).unwrap();
@@ -670,7 +670,7 @@ on_every_engine! {
         assert_eq!(product::count(&read, &Viewer::Anonymous, any).await.unwrap(), 2);
         assert_eq!(product::count(&read, &viewer(&moderator), any).await.unwrap(), 3);
         let by = (ProductOrder::Sku, Direction::Descending);
-        let page = product::page(&read, &Viewer::Anonymous, Scope::Live, by, &first(10)).await.unwrap();
+        let page = product::page(&read, Whole, &Viewer::Anonymous, Scope::Live, by, &first(10)).await.unwrap();
         let skus: Vec<_> = page.rows.iter().map(|(_, one)| one.sku.as_str()).collect();
         assert_eq!(skus, ["lamp-é", "Lamp-E"]);
     }
@@ -694,9 +694,9 @@ on_every_engine! {
         // What was ordered shows as gone to the buyer, and as it was to who moderates.
         let ids = [these[0].id.into()];
         let read = world.store.read();
-        assert!(product::by_ids(&read, &viewer(&buyer), Scope::WithDeleted, &ids).await.unwrap().is_empty());
+        assert!(product::by_ids(&read, Whole, &viewer(&buyer), Scope::WithDeleted, &ids).await.unwrap().is_empty());
         let moderator = world.user("mona", Role::Moderator).await;
-        assert_eq!(product::by_ids(&read, &viewer(&moderator), Scope::WithDeleted, &ids).await.unwrap().len(), 1);
+        assert_eq!(product::by_ids(&read, Whole, &viewer(&moderator), Scope::WithDeleted, &ids).await.unwrap().len(), 1);
         let mut items = order::items_of(&read, &[order.id.into()]).await.unwrap();
         assert_eq!(items.remove(&order.id.into()).unwrap()[0].product_id, these[0].id);
     }
@@ -712,11 +712,11 @@ on_every_engine! {
         let read = world.store.read();
         let mut seen = Vec::new();
         for by in [viewer(&ada), viewer(&grace), viewer(&moderator), Viewer::Anonymous] {
-            let page = order::page(&read, &by, &first(10)).await.unwrap();
+            let page = order::page(&read, Whole, &by, &first(10)).await.unwrap();
             let ids: Vec<OrderId> = page.rows.iter().map(|(_, one)| one.id).collect();
             assert_eq!(order::count(&read, &by).await.unwrap(), ids.len() as u64);
             let all: Vec<Uuid> = made.iter().map(|id| id.0).collect();
-            assert_eq!(order::by_ids(&read, &by, Scope::Live, &all).await.unwrap().len(), ids.len());
+            assert_eq!(order::by_ids(&read, Whole, &by, Scope::Live, &all).await.unwrap().len(), ids.len());
             seen.push(ids);
         }
         assert_eq!(seen, [vec![made[2], made[0]], vec![made[1]], vec![made[2], made[1], made[0]], vec![]]);

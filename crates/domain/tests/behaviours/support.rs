@@ -21,7 +21,7 @@ use plimsoll_domain::{
     user::{self, UpdateUser, User},
 };
 use plimsoll_entity::account as account_entity;
-use plimsoll_records::{Rows, audit_entity};
+use plimsoll_records::{Rows, Whole, audit_entity};
 use plimsoll_testkit::{Engine, World};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait as _};
 use tokio::sync::Barrier;
@@ -166,7 +166,7 @@ macro_rules! life {
                 $rename
             }
             async fn seen(store: &Store, viewer: &Viewer, scope: Scope, ids: &[Uuid]) -> Vec<Self> {
-                let found = $module::by_ids(&store.read(), viewer, scope, ids).await;
+                let found = $module::by_ids(&store.read(), Whole, viewer, scope, ids).await;
                 found.expect("records can be read").into_values().collect()
             }
         }
@@ -485,7 +485,7 @@ pub(crate) async fn set_co_authors(
 }
 
 pub(crate) async fn tag_names(store: &Store, post: &Post) -> Vec<String> {
-    let tags = tag::of_posts(&store.read(), &[post.uuid()]).await;
+    let tags = tag::of_posts(&store.read(), Whole, &[post.uuid()]).await;
     let tags = tags.expect("tags can be read").remove(&post.uuid());
     tags.unwrap_or_default()
         .into_iter()
@@ -494,7 +494,7 @@ pub(crate) async fn tag_names(store: &Store, post: &Post) -> Vec<String> {
 }
 
 pub(crate) async fn co_author_names(store: &Store, post: &Post) -> Vec<String> {
-    let users = user::co_authors_of_posts(&store.read(), &[post.uuid()]).await;
+    let users = user::co_authors_of_posts(&store.read(), Whole, &[post.uuid()]).await;
     let users = users.expect("co-authors can be read").remove(&post.uuid());
     users
         .unwrap_or_default()

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::Duration;
 use plimsoll_domain::{Viewer, id::UserId, product::inventory};
 use plimsoll_entity::{order, product};
-use plimsoll_records::{ColumnRef, Fault};
+use plimsoll_records::{ColumnRef, Fault, Whole};
 use plimsoll_testkit::{Engine, World, on_every_engine};
 use sea_orm::{
     ActiveValue::Set, ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement,
@@ -115,7 +115,7 @@ async fn columns(world: &World, table: &str) -> String {
 /// nothing refers to them.
 async fn goods(world: &World, buyer: UserId) -> [Uuid; 3] {
     let stocked = a_product(world, "stocked").await;
-    let stock = inventory::of_products(&world.store.read(), &[stocked.uuid()]).await;
+    let stock = inventory::of_products(&world.store.read(), Whole, &[stocked.uuid()]).await;
     let stock = stock.expect("stock can be read").remove(&stocked.uuid());
     let product = product::ActiveModel {
         sku: Set("product".into()),

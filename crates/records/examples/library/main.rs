@@ -137,7 +137,7 @@ async fn list(database: &Database) -> Result<()> {
                 "a page with {:?}, more behind it: {}",
                 book.title, page.has_next
             );
-            arguments.after = Some(cursor);
+            arguments.after = Some(cursor.to_string());
         }
         if !page.has_next {
             return Ok(());

@@ -1,10 +1,10 @@
 //! `plimsoll serve`.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use clap::{Args, value_parser};
 use plimsoll_domain::{self as domain, Settings, Store};
-use plimsoll_graphql::{Api, limits::Limits};
+use plimsoll_graphql::{Api, Documents, limits::Limits};
 
 use super::{
     Failure, Outcome, configuration,
@@ -153,6 +153,7 @@ pub(super) async fn run(serve: Serve) -> Outcome {
     };
     let app = App {
         api: Api::new(store.clone(), serve.max_cost),
+        documents: Arc::new(Documents::new(limits.request)),
         limits,
         deadline: Duration::from_secs(serve.deadline.into()),
     };

@@ -1,0 +1,325 @@
+//! What the rows of a read become: SeaORM's models, or views of the columns that were asked for.
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use sea_orm::{
+    IdenStatic as _, Iterable as _, ModelTrait as _, QueryResult, TryGetable, Value,
+    sea_query::ValueType,
+};
+
+use crate::{Fault, Rows, record::Table, rows::model};
+
+/// Some columns of a table, which has 128 at the most.
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # fn main() {
+/// use library::book;
+/// use plimsoll_records::Columns;
+///
+/// let columns = Columns::<book::Entity>::of(&[book::Column::Title]);
+/// assert!(columns.has(book::Column::Title) && !columns.has(book::Column::Isbn));
+/// # }
+/// ```
+pub struct Columns<E> {
+    /// A bit for each column, in the order in which the entity declares them.
+    bits: u128,
+    entity: PhantomData<fn() -> E>,
+}
+
+impl<E> Clone for Columns<E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E> Copy for Columns<E> {}
+
+impl<E> PartialEq for Columns<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits == other.bits
+    }
+}
+
+impl<E> Eq for Columns<E> {}
+
+impl<E> std::hash::Hash for Columns<E> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.bits.hash(state);
+    }
+}
+
+impl<E> Default for Columns<E> {
+    fn default() -> Self {
+        Self {
+            bits: 0,
+            entity: PhantomData,
+        }
+    }
+}
+
+impl<E: Table> fmt::Debug for Columns<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.iter().map(|column| column.as_str()))
+            .finish()
+    }
+}
+
+impl<E: Table> Columns<E> {
+    /// These columns.
+    pub fn of(columns: &[E::Column]) -> Self {
+        let with = |these: Self, column: &E::Column| these.and(*column);
+        columns.iter().fold(Self::default(), with)
+    }
+
+    /// Those that a read selects unless told otherwise: all but the heavy and the secret ones.
+    pub fn selected() -> Self {
+        E::selected().fold(Self::default(), Self::and)
+    }
+
+    /// These and one more.
+    #[must_use]
+    pub fn and(mut self, column: E::Column) -> Self {
+        self.bits |= bit::<E>(column);
+        self
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn or(mut self, others: Self) -> Self {
+        self.bits |= others.bits;
+        self
+    }
+
+    /// Whether a column is one of these.
+    pub fn has(self, column: E::Column) -> bool {
+        self.bits & bit::<E>(column) != 0
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = E::Column> {
+        E::Column::iter().filter(move |column| self.has(*column))
+    }
+
+    /// The column's place among these, from 0.
+    pub(crate) fn place(self, column: E::Column) -> Option<usize> {
+        let bit = bit::<E>(column);
+        let before = self.bits & bit.wrapping_sub(1);
+        (self.bits & bit != 0).then_some(before.count_ones() as usize)
+    }
+}
+
+/// The bit of a column. Columns after the 128th have none, and are never read.
+fn bit<E: Table>(column: E::Column) -> u128 {
+    1_u128.checked_shl(E::index(column)).unwrap_or(0)
+}
+
+/// Those columns of a row that a read asked for. Cheap to clone.
+///
+/// A column that was not read has no value here, whatever it is in the database:
+///
+/// ```
+/// # mod library {
+/// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// # let library::Stocked { database, books, .. } = library::stocked().await?;
+/// use library::book;
+/// use plimsoll_records::{Columns, Rows};
+///
+/// let titles = Columns::of(&[book::Column::Title]);
+/// let found = Rows::<book::Entity>::live()
+///     .by_ids_as(titles, &[books[0].id], &database.read())
+///     .await?;
+/// let hull = &found[&books[0].id];
+/// assert_eq!(hull.get::<String>(book::Column::Title)?, "The Hull");
+/// assert!(hull.get::<String>(book::Column::Isbn).is_err());
+/// # Ok(())
+/// # }
+/// ```
+pub struct View<E: Table>(Source<E>);
+
+enum Source<E: Table> {
+    /// What a read found: the columns stand one after the other, behind `offset` others.
+    Row {
+        row: Arc<QueryResult>,
+        columns: Columns<E>,
+        offset: usize,
+    },
+    /// A model has all of its columns but those that are deferred.
+    Model(Arc<E::Model>),
+}
+
+impl<E: Table> Clone for View<E> {
+    fn clone(&self) -> Self {
+        Self(match &self.0 {
+            Source::Row {
+                row,
+                columns,
+                offset,
+            } => Source::Row {
+                row: row.clone(),
+                columns: *columns,
+                offset: *offset,
+            },
+            Source::Model(model) => Source::Model(model.clone()),
+        })
+    }
+}
+
+impl<E: Table> fmt::Debug for View<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut view = f.debug_struct("View");
+        match &self.0 {
+            Source::Row { columns, .. } => view.field("columns", columns),
+            Source::Model(_) => view.field("columns", &"all"),
+        };
+        view.finish_non_exhaustive()
+    }
+}
+
+impl<E: Table> View<E> {
+    /// The view of a whole model.
+    pub fn of(model: E::Model) -> Self {
+        Self(Source::Model(Arc::new(model)))
+    }
+
+    /// The value of a column. `T` is the type that the entity declares for it; of a heavy or
+    /// secret column, what its [`Deferred`](crate::Deferred) holds.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Internal`] if the column was not read, or is of another type.
+    pub fn get<T: Readable>(&self, column: E::Column) -> Result<T, Fault> {
+        match &self.0 {
+            Source::Row {
+                row,
+                columns,
+                offset,
+            } => {
+                let place = columns.place(column).ok_or_else(|| unread::<E>(column))?;
+                Ok(T::try_get_by(row, offset + place).map_err(sea_orm::DbErr::from)?)
+            }
+            Source::Model(model) => {
+                <T as ValueType>::try_from(model.get(column)).map_err(|_| unread::<E>(column))
+            }
+        }
+    }
+
+    /// Whether the column's value is here.
+    pub fn has(&self, column: E::Column) -> bool {
+        match &self.0 {
+            Source::Row { columns, .. } => columns.has(column),
+            Source::Model(_) => Columns::<E>::selected().has(column),
+        }
+    }
+
+    /// The value of a column of a type that rows are ordered or found by.
+    pub(crate) fn value(&self, column: E::Column) -> Result<Value, Fault> {
+        use sea_orm::{ColumnTrait as _, sea_query::ColumnType as T};
+        if let Source::Model(model) = &self.0 {
+            return Ok(model.get(column));
+        }
+        Ok(match column.def().get_column_type() {
+            T::DateTime | T::Timestamp | T::TimestampWithTimeZone => {
+                Value::ChronoDateTimeUtc(self.get(column)?)
+            }
+            T::Char(_) | T::String(_) | T::Text => Value::String(self.get(column)?),
+            T::Integer => Value::Int(self.get(column)?),
+            T::BigInteger => Value::BigInt(self.get(column)?),
+            T::Uuid => Value::Uuid(self.get(column)?),
+            other => {
+                let column = column.as_str();
+                return Err(Fault::internal(format!(
+                    "rows are not ordered by {column}, of type {other:?}"
+                )));
+            }
+        })
+    }
+}
+
+/// A type that a column's value can be read as.
+pub trait Readable: TryGetable + ValueType {}
+
+impl<T: TryGetable + ValueType> Readable for T {}
+
+fn unread<E: Table>(column: E::Column) -> Fault {
+    let (table, column) = (E::default().table_name().to_owned(), column.as_str());
+    Fault::internal(format!(
+        "{table}.{column} was not read, or not as this type"
+    ))
+}
+
+/// What the rows of a read become: [`Whole`] models, or [`View`]s of some [`Columns`].
+pub trait Shape<E: Table>: sealed::Sealed<E> {}
+
+/// SeaORM's models, with all columns but the heavy and secret ones that were not asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole;
+
+impl<E: Table> Shape<E> for Whole {}
+impl<E: Table> Shape<E> for Columns<E> {}
+
+pub(crate) mod sealed {
+    use super::*;
+
+    /// How a shape is read.
+    pub trait Sealed<E: Table>: Copy + Send + Sync {
+        /// A row of this shape.
+        type Row: Clone + Send + Sync;
+
+        /// The columns to select of these rows, when those that are `needed` must be there.
+        fn columns(&self, rows: &Rows<E>, needed: Columns<E>) -> Columns<E>;
+
+        /// Reads the columns of a row that stand behind `offset` others.
+        fn read(
+            &self,
+            row: QueryResult,
+            columns: Columns<E>,
+            offset: usize,
+        ) -> Result<Self::Row, Fault>;
+
+        /// The value of a column that was needed.
+        fn value(&self, row: &Self::Row, column: E::Column) -> Result<Value, Fault>;
+    }
+}
+
+impl<E: Table> sealed::Sealed<E> for Whole {
+    type Row = E::Model;
+
+    fn columns(&self, rows: &Rows<E>, needed: Columns<E>) -> Columns<E> {
+        rows.columns().or(needed)
+    }
+
+    fn read(&self, row: QueryResult, _: Columns<E>, _: usize) -> Result<E::Model, Fault> {
+        model::<E>(&row)
+    }
+
+    fn value(&self, row: &E::Model, column: E::Column) -> Result<Value, Fault> {
+        Ok(row.get(column))
+    }
+}
+
+impl<E: Table> sealed::Sealed<E> for Columns<E> {
+    type Row = View<E>;
+
+    fn columns(&self, _: &Rows<E>, needed: Columns<E>) -> Columns<E> {
+        self.or(needed)
+    }
+
+    fn read(&self, row: QueryResult, columns: Columns<E>, offset: usize) -> Result<View<E>, Fault> {
+        let row = Arc::new(row);
+        Ok(View(Source::Row {
+            row,
+            columns,
+            offset,
+        }))
+    }
+
+    fn value(&self, row: &View<E>, column: E::Column) -> Result<Value, Fault> {
+        row.value(column)
+    }
+}
