@@ -11,6 +11,7 @@ mod keys;
 mod leaving;
 mod limits;
 mod permissions;
+mod rows;
 mod stored;
 mod tristate;
 mod walk;

@@ -6,7 +6,7 @@ use plimsoll_entity::{
     id::{CategoryId, PostId, TagId, UserId},
     post, post_author, post_tag, tag, user,
 };
-use plimsoll_records::{Link, Order, PageRequest, Rows, Seen, Shape, Via};
+use plimsoll_records::{Link, Order, PageRequest, Rows, Seen, Shape, Via, WithParents};
 use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::Set,
@@ -177,6 +177,25 @@ pub async fn by_ids<S: Shape<post::Entity>>(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, S::Row>> {
     Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
+}
+
+/// Those of the posts that the viewer sees, by id, each with its author if they are live.
+///
+/// # Errors
+///
+/// Whatever keeps the database from answering.
+pub async fn by_ids_with_authors(
+    read: &Read,
+    (columns, of_authors): (Columns, crate::user::Columns),
+    viewer: &Viewer,
+    scope: Scope,
+    ids: &[Uuid],
+) -> Result<WithParents<post::Entity, user::Entity>> {
+    let authors = crate::user::visible(viewer, Scope::Live);
+    let column = post::Column::AuthorId;
+    Ok(visible(viewer, scope)
+        .by_ids_beside(columns, column, (of_authors, authors), ids, read)
+        .await?)
 }
 
 /// The post with this slug, if the viewer sees one. Among several, the live one, else the

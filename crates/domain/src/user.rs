@@ -70,7 +70,7 @@ pub enum UserOrder {
     CreatedAt,
 }
 
-fn visible(viewer: &Viewer, scope: Scope) -> Rows<user::Entity> {
+pub(crate) fn visible(viewer: &Viewer, scope: Scope) -> Rows<user::Entity> {
     scoped(viewer, Subject::User, scope)
 }
 

@@ -255,6 +255,13 @@ found! {
     u64 => u64;
 }
 
+impl<T: Found, U: Found> Found for (T, Option<U>) {
+    type Object = (T::Object, Option<U::Object>);
+    fn object(self) -> Self::Object {
+        (self.0.object(), self.1.map(Found::object))
+    }
+}
+
 impl<T: Found> Found for Vec<T> {
     type Object = Vec<T::Object>;
     fn object(self) -> Self::Object {
@@ -297,6 +304,8 @@ keys! {
     RecordById(RecordKind, Scope, Uuid);
     /// The post with this id, in this scope.
     PostById(Scope, domain::post::Columns, Uuid);
+    /// The post with this id, in this scope, with its author.
+    PostWithAuthor(Scope, domain::post::Columns, domain::user::Columns, Uuid);
     /// The live user with this id.
     UserById(domain::user::Columns, Uuid);
     /// The live category with this id.
@@ -394,6 +403,12 @@ loader!(RecordById(kind, scope) => AnyRecord, |read, viewer, ids| {
 loader!(PostById(scope, columns) => post::Post, |read, viewer, ids| {
     domain::post::by_ids(read, columns, viewer, scope, &ids)
 });
+loader!(
+    PostWithAuthor(scope, columns, of_authors) => (post::Post, Option<user::User>),
+    |read, viewer, ids| {
+        domain::post::by_ids_with_authors(read, (columns, of_authors), viewer, scope, &ids)
+    }
+);
 loader!(UserById(columns) => user::User, |read, viewer, columns, ids| {
     domain::user::by_ids(read, columns, viewer, Scope::Live, &ids)
 });

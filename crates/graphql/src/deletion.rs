@@ -9,7 +9,7 @@ use crate::{
     connection::{Total, connection, page_arguments},
     error::Result,
     record::{Record, load, read},
-    rows::{Below, Leaf, Row, Step, to_one},
+    rows::{Below, Leaf, Related, Row, Step, to_one},
     scope,
     user::User,
 };
@@ -90,7 +90,8 @@ impl Row for Deletion {
             "deletedAt" => |row| Ok(row.0.created_at.value()),
             "deletedBy" => {
                 return to_one::<Self, _, User>(below, |row, columns| {
-                    Ok(row.0.actor_id.map(|actor| UserById(columns, actor)))
+                    let key = row.0.actor_id.map(|actor| UserById(columns, actor));
+                    Ok(key.map_or(Related::Known(None), Related::By))
                 });
             }
             "rowCount" => |row| Ok(row.0.row_count.value()),

@@ -36,6 +36,7 @@ use async_graphql::{
     EmptySubscription, MergedObject, Request, Response, SDLExportOptions, Schema, ServerError,
     ValidationMode, parser::types::TypeSystemDefinition,
 };
+use futures::future::BoxFuture;
 use plimsoll_domain as domain;
 
 pub use documents::{Admitted, Documents};
@@ -118,7 +119,13 @@ impl Api {
     }
 
     /// Executes one request for its caller, with loaders of its own.
-    pub async fn execute(&self, admitted: Admitted, caller: Caller) -> Response {
+    ///
+    /// In a box: else each crate that awaits it would compile all resolvers once more.
+    pub fn execute(&self, admitted: Admitted, caller: Caller) -> BoxFuture<'_, Response> {
+        Box::pin(self.execute_now(admitted, caller))
+    }
+
+    async fn execute_now(&self, admitted: Admitted, caller: Caller) -> Response {
         let Admitted {
             mut request,
             document,

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::{
     batch::{
-        CategoryById, CoAuthorsOfPost, ContentOfPost, PostById, PostsPage, TagsOfPost, UserById,
+        CategoryById, CoAuthorsOfPost, ContentOfPost, PostById, PostWithAuthor, PostsPage,
+        TagsOfPost, UserById,
     },
     category::Category,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
@@ -148,8 +149,17 @@ impl PostQuery {
         let which = which.into();
         match named::<PostId>(id, slug)? {
             Named::Id(id) => {
-                let columns = Below::of(ctx).columns::<Post>();
-                Ok(One(load(ctx, PostById(which, columns, id.into())).await?))
+                let (below, id) = (Below::of(ctx), id.into());
+                let columns = below.columns::<Post>();
+                let Some(author) = below.only("author") else {
+                    return Ok(One(load(ctx, PostById(which, columns, id)).await?));
+                };
+                let of_author = author.columns::<User>();
+                let key = PostWithAuthor(which, columns, of_author, id);
+                let found = load(ctx, key).await?;
+                Ok(One(
+                    found.map(|(post, author)| post.beside("author", author))
+                ))
             }
             Named::Slug(slug) => {
                 let found = read(ctx, move |read, viewer| async move {

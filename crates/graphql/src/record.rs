@@ -274,11 +274,14 @@ macro_rules! record_fields {
     ) => {
         $(#[doc = $doc])+
         #[derive(Clone)]
-        pub(crate) struct $name(pub(crate) $($module)::+::View);
+        pub(crate) struct $name(
+            pub(crate) $($module)::+::View,
+            #[allow(dead_code, reason = "some records name no others")] crate::rows::Known,
+        );
 
         impl From<$($module)::+::View> for $name {
             fn from(view: $($module)::+::View) -> Self {
-                Self(view)
+                Self(view, crate::rows::Known::default())
             }
         }
 
@@ -288,7 +291,7 @@ macro_rules! record_fields {
 
             impl From<Model> for $name {
                 fn from(model: Model) -> Self {
-                    Self(View::of(model))
+                    View::of(model).into()
                 }
             }
 
@@ -300,6 +303,16 @@ macro_rules! record_fields {
                     column: Column,
                 ) -> crate::error::Result<T> {
                     Ok(self.0.get(column).map_err(plimsoll_domain::Error::from)?)
+                }
+
+                /// With what one of its fields answers, which was read beside it.
+                #[allow(dead_code, reason = "not every record is read with others")]
+                pub(crate) fn beside<T: Send + Sync + 'static>(
+                    self,
+                    field: &'static str,
+                    found: Option<T>,
+                ) -> Self {
+                    Self(self.0, crate::rows::Known::new(field, found))
                 }
             }
 
@@ -363,6 +376,9 @@ macro_rules! record_fields {
                         &self,
                         ctx: &async_graphql::Context<'_>,
                     ) -> crate::error::Result<crate::rows::One<$one_ty>> {
+                        if let Some(known) = self.1.of(stringify!($one)) {
+                            return Ok(crate::rows::One(known));
+                        }
                         let key: Option<uuid::Uuid> = self.get(Column::$one_column)?;
                         let Some(key) = key else {
                             return Ok(crate::rows::One(None));
@@ -417,7 +433,8 @@ macro_rules! record_fields {
                     #[allow(unused_variables, reason = "some records have nothing below them")]
                     below: crate::rows::Below<'a>,
                 ) -> Option<crate::rows::Step<'a, Self>> {
-                    use crate::rows::{Leaf, Step, is_called, read};
+                    #[allow(unused_imports, reason = "some records have nothing below them")]
+                    use crate::rows::{Leaf, Related, Step, is_called, read};
                     type Time = chrono::DateTime<chrono::Utc>;
                     Some(match name {
                         "id" => Step::Own(|row| {
@@ -443,8 +460,12 @@ macro_rules! record_fields {
                         }),)*)?
                         $($(_ if is_called(name, stringify!($one)) => {
                             return crate::rows::to_one::<Self, _, $one_ty>(below, |row, columns| {
+                                if let Some(known) = row.1.of(stringify!($one)) {
+                                    return Ok(Related::Known(known));
+                                }
                                 let key: Option<uuid::Uuid> = read(&row.0, Column::$one_column)?;
-                                Ok(key.map(|key| $one_key(columns, key)))
+                                let key = key.map(|key| $one_key(columns, key));
+                                Ok(key.map_or(Related::Known(None), Related::By))
                             });
                         })*)?
                         $($(_ if is_called(name, stringify!($many)) => {

@@ -8,7 +8,7 @@
 //! selected twice, a fragment on an interface) is left to the library as well: the answers are the
 //! same.
 
-use std::{borrow::Cow, collections::HashMap, hash::Hash, sync::Arc};
+use std::{any::Any, borrow::Cow, collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::{
     ContainerType, Context, ContextSelectionSet, Name, OutputType, Positioned, ScalarType,
@@ -98,6 +98,17 @@ impl<'a> Below<'a> {
                 }
             }
         }
+    }
+
+    /// What is selected below the field of this name, if it is selected once.
+    pub(crate) fn only(self, name: &str) -> Option<Self> {
+        let (mut only, mut count) = (None, 0);
+        self.each(&mut |other, below| {
+            if other == name {
+                (only, count) = (Some(below), count + 1);
+            }
+        });
+        only.filter(|_| count == 1)
     }
 
     /// The columns that rows of this type need for what is selected here.
@@ -364,17 +375,42 @@ impl<T: Row> OutputType for One<T> {
     }
 }
 
+/// The row of another type that a row names.
+pub(crate) enum Related<K, U> {
+    /// It was read already, or there is none.
+    Known(Option<U>),
+    /// It is found by this key.
+    By(K),
+}
+
+/// What one field of a row answers, if that was read beside the row.
+#[derive(Clone, Default)]
+pub(crate) struct Known(Option<(&'static str, Arc<dyn Any + Send + Sync>)>);
+
+impl Known {
+    pub(crate) fn new<U: Send + Sync + 'static>(field: &'static str, found: Option<U>) -> Self {
+        Self(Some((field, Arc::new(found))))
+    }
+
+    /// What the field of this name answers, if it is known.
+    pub(crate) fn of<U: Clone + 'static>(&self, field: &str) -> Option<Option<U>> {
+        let (name, found) = self.0.as_ref()?;
+        let found = found.downcast_ref::<Option<U>>();
+        found.filter(|_| *name == field).cloned()
+    }
+}
+
+/// How a row names a row of another type, which is read with these columns.
+type Key<T, K, U> = fn(&T, <U as Row>::Columns) -> Result<Related<K, U>, Failure>;
+
 /// At most one row of another type for each row.
 struct ToOne<'a, T, K, U: Row> {
-    key: fn(&T, U::Columns) -> Result<Option<K>, Failure>,
+    key: Key<T, K, U>,
     plan: Plan<'a, U>,
 }
 
 /// A step to at most one row of another type, by the key of its loader.
-pub(crate) fn to_one<'a, T, K, U>(
-    below: Below<'a>,
-    key: fn(&T, U::Columns) -> Result<Option<K>, Failure>,
-) -> Option<Step<'a, T>>
+pub(crate) fn to_one<'a, T, K, U>(below: Below<'a>, key: Key<T, K, U>) -> Option<Step<'a, T>>
 where
     T: Row,
     U: Row,
@@ -398,13 +434,20 @@ where
         scope: &'r RequestScope,
     ) -> BoxFuture<'r, Result<Vec<Value>, Failure>> {
         Box::pin(async move {
-            let keys = rows.iter().map(|row| (self.key)(row, self.plan.columns));
-            let keys: Vec<Option<K>> = keys.collect::<Result<_, _>>()?;
-            let has_key: Vec<bool> = keys.iter().map(Option::is_some).collect();
-            let found = scope.loaders.load(keys.into_iter().flatten().collect());
-            let mut found = found.await?.into_iter();
-            let of_row = |has_key: bool| has_key.then(|| found.next().flatten()).flatten();
-            let of_each: Vec<Option<U>> = has_key.into_iter().map(of_row).collect();
+            let mut keys = Vec::with_capacity(rows.len());
+            let mut of_each = Vec::with_capacity(rows.len());
+            for row in rows {
+                of_each.push(match (self.key)(row, self.plan.columns)? {
+                    Related::Known(known) => Some(known),
+                    Related::By(key) => {
+                        keys.push(key);
+                        None
+                    }
+                });
+            }
+            let mut found = scope.loaders.load(keys).await?.into_iter();
+            let of_row = |known: Option<Option<U>>| known.or_else(|| found.next()).flatten();
+            let of_each: Vec<Option<U>> = of_each.into_iter().map(of_row).collect();
             let is_there: Vec<bool> = of_each.iter().map(Option::is_some).collect();
             let there: Vec<U> = of_each.into_iter().flatten().collect();
             let mut objects = self.plan.objects(&there, scope).await?.into_iter();

@@ -111,7 +111,7 @@ pub use retry::{Counts, Isolation, Retry};
 pub use rows::{Rows, Scope, Via};
 pub use stream::Batches;
 pub use upsert::{OnConflict, UpsertRefused, Upserted, WhenDeleted};
-pub use view::{Columns, Readable, Shape, View, Whole};
+pub use view::{Columns, Readable, Shape, View, Whole, WithParents};
 
 #[doc(hidden)]
 pub use sea_orm;

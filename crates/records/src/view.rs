@@ -1,13 +1,19 @@
 //! What the rows of a read become: SeaORM's models, or views of the columns that were asked for.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, fmt, marker::PhantomData, sync::Arc};
 
 use sea_orm::{
-    IdenStatic as _, Iterable as _, ModelTrait as _, QueryResult, TryGetable, Value,
-    sea_query::ValueType,
+    Condition, IdenStatic as _, Iterable as _, JoinType, ModelTrait as _, QueryResult, TryGetable,
+    Value,
+    sea_query::{Expr, ExprTrait as _, ValueType},
 };
+use uuid::Uuid;
 
-use crate::{Fault, Rows, record::Table, rows::model};
+use crate::{
+    Fault, Reader, Rows, dialect,
+    record::Table,
+    rows::{model, scope_condition},
+};
 
 /// Some columns of a table, which has 128 at the most.
 ///
@@ -103,6 +109,11 @@ impl<E: Table> Columns<E> {
         E::Column::iter().filter(move |column| self.has(*column))
     }
 
+    /// How many these are.
+    fn len(self) -> usize {
+        self.bits.count_ones() as usize
+    }
+
     /// The column's place among these, from 0.
     pub(crate) fn place(self, column: E::Column) -> Option<usize> {
         let bit = bit::<E>(column);
@@ -182,6 +193,15 @@ impl<E: Table> fmt::Debug for View<E> {
 }
 
 impl<E: Table> View<E> {
+    /// The view of columns that stand in a row behind `offset` others.
+    fn at(row: Arc<QueryResult>, columns: Columns<E>, offset: usize) -> Self {
+        Self(Source::Row {
+            row,
+            columns,
+            offset,
+        })
+    }
+
     /// The view of a whole model.
     pub fn of(model: E::Model) -> Self {
         Self(Source::Model(Arc::new(model)))
@@ -238,6 +258,84 @@ impl<E: Table> View<E> {
                 )));
             }
         })
+    }
+}
+
+/// What the names of the columns begin with that are read beside others.
+const BESIDE: &str = "beside_";
+
+/// Rows with, for some of them, the row that one of their columns names.
+pub type WithParents<E, P> = HashMap<Uuid, (View<E>, Option<View<P>>)>;
+
+impl<E: Table> Rows<E> {
+    /// Those of these rows that have one of `ids`, by id, each with the one of `parents` that
+    /// `column` names, if there is one: read in one statement. For few rows; those of a list share
+    /// their parents, and read each once by [`by_ids_as`](Self::by_ids_as).
+    ///
+    /// The parents are of another table.
+    ///
+    /// ```
+    /// # mod library {
+    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let library::Stocked { database, books, .. } = library::stocked().await?;
+    /// use library::{author, book};
+    /// use plimsoll_records::{Columns, Rows};
+    ///
+    /// let title = Columns::<book::Entity>::of(&[book::Column::Title]);
+    /// let name = Columns::<author::Entity>::of(&[author::Column::Name]);
+    /// let authors = (name, Rows::<author::Entity>::live());
+    /// let found = Rows::<book::Entity>::live()
+    ///     .by_ids_beside(title, book::Column::AuthorId, authors, &[books[0].id], &database.read())
+    ///     .await?;
+    /// let (book, author) = &found[&books[0].id];
+    /// assert_eq!(book.get::<String>(book::Column::Title)?, "The Hull");
+    /// let author = author.as_ref().ok_or("the author is live")?;
+    /// assert!(!author.get::<String>(author::Column::Name)?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The [`Fault`] of the statement.
+    pub async fn by_ids_beside<P: Table>(
+        self,
+        columns: Columns<E>,
+        column: E::Column,
+        (of_parents, parents): (Columns<P>, Rows<P>),
+        ids: &[Uuid],
+        on: &impl Reader,
+    ) -> Result<WithParents<E, P>, Fault> {
+        let conn = on.conn();
+        let (columns, of_parents) = (columns.and(E::KEY), of_parents.and(P::KEY));
+        let notes = [self.notes(), parents.notes()].concat();
+        let is_parent = Condition::all()
+            .add(Expr::col((P::default(), P::KEY)).equals((E::default(), column)))
+            .add(parents.condition.clone())
+            .add_option(scope_condition::<P>(parents.scope));
+        let mut found = HashMap::with_capacity(ids.len());
+        for chunk in ids.chunks(dialect::KEY_CHUNK) {
+            let mut select = self.select_columns(columns);
+            for column in of_parents.iter() {
+                let name = format!("{BESIDE}{}", column.as_str());
+                select.expr_as(Expr::col((P::default(), column)), name);
+            }
+            let key = Expr::col((E::default(), E::KEY));
+            select
+                .join(JoinType::LeftJoin, P::default(), is_parent.clone())
+                .and_where(dialect::is_any_of(conn.backend(), key, chunk));
+            for row in conn.all(&select, &notes).await? {
+                let row = Arc::new(row);
+                let view = View::<E>::at(row.clone(), columns, 0);
+                let parent = View::<P>::at(row, of_parents, columns.len());
+                let is_there = parent.get::<Option<Uuid>>(P::KEY)?.is_some();
+                found.insert(view.get(E::KEY)?, (view, is_there.then_some(parent)));
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -311,12 +409,7 @@ impl<E: Table> sealed::Sealed<E> for Columns<E> {
     }
 
     fn read(&self, row: QueryResult, columns: Columns<E>, offset: usize) -> Result<View<E>, Fault> {
-        let row = Arc::new(row);
-        Ok(View(Source::Row {
-            row,
-            columns,
-            offset,
-        }))
+        Ok(View::at(Arc::new(row), columns, offset))
     }
 
     fn value(&self, row: &View<E>, column: E::Column) -> Result<Value, Fault> {

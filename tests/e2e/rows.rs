@@ -1,0 +1,165 @@
+//! Rows of a list are resolved together, and read with the columns that are shown. The answers are
+//! those that each row would give by itself.
+
+use plimsoll_testkit::on_every_engine;
+use serde_json::{Value, json};
+
+use crate::{
+    client::{As, NOBODY},
+    stored::{Planted, planted},
+};
+
+/// Lists, and what is asked of each of their rows.
+const LISTS: &[(&str, &str)] = &[
+    (
+        "posts(first: 30)",
+        "id version createdAt updatedAt deletedAt purgeableAt title slug published publishedAt
+         author { name role isActive profile { bio } } category { name parent { slug } }
+         tags { name slug } coAuthors { name }",
+    ),
+    (
+        "posts(last: 5, orderBy: { field: CREATED_AT, direction: ASC })",
+        "content author { name posts(first: 2) { nodes { title tags { name } } totalCount } }",
+    ),
+    (
+        "posts(first: 4)",
+        "...on Post { title author { ...person } } tags { ...on Tag { posts(first: 1) { edges {
+         cursor node { slug } } pageInfo { endCursor hasNextPage } } } }",
+    ),
+    (
+        "users(first: 20)",
+        "id name role isActive posts(first: 3) { nodes { title category { name } } }",
+    ),
+    (
+        "categories(first: 9)",
+        "slug parent { name parent { name } } children { nodes { name } }",
+    ),
+    (
+        "tags(first: 9)",
+        "__typename name posts(first: 2) { nodes { author { name } } }",
+    ),
+    (
+        "products(first: 9)",
+        "sku name price { amount currency } inventory { quantity product { sku } }",
+    ),
+];
+
+/// Lists that only an administrator sees rows of.
+const LISTS_OF_ADMINISTRATORS: &[(&str, &str)] = &[
+    (
+        "accounts(first: 9)",
+        "currency balance { amount } owner { name email } transfers(first: 2) { nodes { id kind createdAt } }",
+    ),
+    (
+        "posts(first: 9, scope: WITH_DELETED)",
+        "title deletedAt purgeableAt author { name }",
+    ),
+    (
+        "users(first: 9)",
+        "email profile { metadata user { name } }",
+    ),
+    (
+        "deletions(first: 9)",
+        "id deletedAt rowCount deletedBy { name } root { id }",
+    ),
+];
+
+const FRAGMENT: &str = "fragment person on User { name ...on Record { version } }";
+
+async fn rows(planted: &Planted, who: &As, list: &str, asked: &str, edges: bool) -> Vec<Value> {
+    let nodes = if edges {
+        format!("edges {{ node {{ {asked} }} }}")
+    } else {
+        format!("nodes {{ {asked} }}")
+    };
+    let fragment = if asked.contains("...person") {
+        FRAGMENT
+    } else {
+        ""
+    };
+    let query = format!("{{ list: {list} {{ {nodes} }} }} {fragment}");
+    let mut data = planted.server.data(who, &query, json!({})).await;
+    let mut rows = data["list"].take();
+    let rows = rows[if edges { "edges" } else { "nodes" }].take();
+    let rows = rows.as_array().expect("a list").clone();
+    let node = |mut row: Value| if edges { row["node"].take() } else { row };
+    rows.into_iter().map(node).collect()
+}
+
+on_every_engine! {
+    with planted;
+
+    async fn rows_answer_together_what_each_answers_by_itself(planted) {
+        let lists = LISTS.iter().map(|list| (&NOBODY, list));
+        let admin = &planted.admin;
+        let of_administrators = LISTS_OF_ADMINISTRATORS.iter().map(|list| (admin, list));
+        for (who, (list, asked)) in lists.chain(of_administrators) {
+            let together = rows(&planted, who, list, asked, false).await;
+            assert!(!together.is_empty(), "{list} has no rows");
+            // What is selected twice is merged, which is left to the library: each by itself.
+            let twice = format!("{asked} {asked}");
+            assert_eq!(rows(&planted, who, list, &twice, false).await, together, "{list}");
+            let in_fragment = format!("... {{ {asked} }}");
+            assert_eq!(rows(&planted, who, list, &in_fragment, false).await, together, "{list}");
+            assert_eq!(rows(&planted, who, list, asked, true).await, together, "{list}");
+        }
+    }
+
+    async fn a_list_reads_the_columns_that_it_shows(planted) {
+        planted.server.world.statements.take();
+        let query = "{ posts(first: 3) { nodes { slug author { role } tags { name } } } }";
+        planted.server.data(&NOBODY, query, json!({})).await;
+        let statements = planted.server.world.statements.take();
+        assert_eq!(statements.len(), 3, "{statements:#?}");
+        let selected: Vec<String> = statements.iter().map(|one| columns(one)).collect();
+        // Beside what is shown: the order's columns, and the keys that others are found by.
+        let expected = ["id slug listed_at author_id", "id role", "of_owner name"];
+        for expected in expected {
+            assert!(selected.iter().any(|one| one == expected), "{selected:#?}");
+        }
+    }
+
+    async fn a_document_that_is_known_is_held_to_its_variables(planted) {
+        let query = "query($first: Int!, $after: String) {
+            posts(first: $first, after: $after) { nodes { title } } }";
+        let ask = async |variables: Value| planted.server.ask(&NOBODY, query, variables).await;
+        let good = json!({ "first": 2, "after": null });
+        let first = ask(good.clone()).await;
+        assert!(first.get("errors").is_none(), "{first:#}");
+        assert_eq!(ask(good.clone()).await, first);
+        for (bad, code) in [
+            (json!({ "first": "two", "after": null }), "GRAPHQL_VALIDATION_FAILED"),
+            (json!({ "first": 2, "after": 3 }), "GRAPHQL_VALIDATION_FAILED"),
+            (json!({ "first": 3_000_000_000_i64, "after": null }), "GRAPHQL_VALIDATION_FAILED"),
+            (json!({ "first": null, "after": null }), "BAD_USER_INPUT"),
+            (json!({ "after": null }), "BAD_USER_INPUT"),
+        ] {
+            let answer = ask(bad.clone()).await;
+            assert!(answer.get("data").is_none(), "{bad}: {answer:#}");
+            assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{bad}: {answer:#}");
+        }
+        assert_eq!(ask(good).await, first);
+        // What costs too much with these variables alone is refused as well.
+        let query = "query($first: Int!) { posts(first: $first) { nodes { author { posts(first: $first) {
+            nodes { author { posts(first: $first) { nodes { title } } } } } } } } }";
+        let one = planted.server.ask(&NOBODY, query, json!({ "first": 1 })).await;
+        assert!(one.get("errors").is_none(), "{one:#}");
+        let many = planted.server.ask(&NOBODY, query, json!({ "first": 200 })).await;
+        assert!(many.get("data").is_none(), "{many:#}");
+    }
+}
+
+/// The names of the columns that a statement selects.
+fn columns(statement: &str) -> String {
+    let selected = statement.split(" FROM ").next().unwrap_or_default();
+    let names = selected.split(" AS ").skip(1);
+    let name = |part: &str| {
+        let quotes = ['"', '`'];
+        part.trim_start_matches(quotes)
+            .split(quotes)
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    names.map(name).collect::<Vec<_>>().join(" ")
+}
