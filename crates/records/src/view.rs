@@ -229,14 +229,6 @@ impl<E: Table> View<E> {
         }
     }
 
-    /// Whether the column's value is here.
-    pub fn has(&self, column: E::Column) -> bool {
-        match &self.0 {
-            Source::Row { columns, .. } => columns.has(column),
-            Source::Model(_) => Columns::<E>::selected().has(column),
-        }
-    }
-
     /// The value of a column of a type that rows are ordered or found by.
     pub(crate) fn value(&self, column: E::Column) -> Result<Value, Fault> {
         use sea_orm::{ColumnTrait as _, sea_query::ColumnType as T};
