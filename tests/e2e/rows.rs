@@ -31,6 +31,11 @@ const LISTS: &[(&str, &str)] = &[
         "id name role isActive posts(first: 3) { nodes { title category { name } } }",
     ),
     (
+        "users(first: 9)",
+        "name posts(last: 2, scope: WITH_DELETED) { totalCount pageInfo { hasPreviousPage hasNextPage
+         startCursor endCursor } edges { cursor node { slug publishedAt } } nodes { title } }",
+    ),
+    (
         "categories(first: 9)",
         "slug parent { name parent { name } } children { nodes { name } }",
     ),
@@ -119,8 +124,29 @@ on_every_engine! {
         }
     }
 
+    async fn what_is_selected_twice_is_merged(planted) {
+        let once = "{ posts(first: 3) { nodes { id title slug author { id name } } } }";
+        let twice = "{ posts(first: 3) { nodes { id title } } ...rest }
+            fragment rest on Query { posts(first: 3) { nodes { slug author { id } author { name } } } }";
+        let once = planted.server.data(&NOBODY, once, json!({})).await;
+        assert_eq!(planted.server.data(&NOBODY, twice, json!({})).await, once);
+        // A leaf is the same wherever it was named.
+        let leaves = "{ posts(first: 3) { nodes { id title ...on Post { id slug title } author { id name id } } } }";
+        assert_eq!(planted.server.data(&NOBODY, leaves, json!({})).await, once);
+    }
+
+    async fn what_a_list_in_a_list_refuses_is_told_with_its_path(planted) {
+        for arguments in ["first: -1", "first: 201", "after: \"nowhere\"", "first: 1, last: 1"] {
+            let query = format!("{{ users(first: 2) {{ nodes {{ name posts({arguments}) {{ nodes {{ title }} }} }} }} }}");
+            let answer = planted.server.ask(&NOBODY, &query, json!({})).await;
+            let error = &answer["errors"][0];
+            assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{arguments}: {answer:#}");
+            assert_eq!(error["path"], json!(["users", "nodes", 0, "posts"]), "{arguments}: {answer:#}");
+        }
+    }
+
     async fn a_document_that_is_known_is_held_to_its_variables(planted) {
-        let query = "query($first: Int!, $after: String) {
+        let query = "query Known($first: Int!, $after: String) {
             posts(first: $first, after: $after) { nodes { title } } }";
         let ask = async |variables: Value| planted.server.ask(&NOBODY, query, variables).await;
         let good = json!({ "first": 2, "after": null });

@@ -78,8 +78,8 @@ macro_rules! record_types {
             scope: Scope,
             kind: RecordKind,
             ids: &[Uuid],
-        ) -> Result<Vec<(Uuid, AnyRecord)>> {
-            fn any<T: Into<AnyRecord>>(found: HashMap<Uuid, T>) -> Vec<(Uuid, AnyRecord)> {
+        ) -> Result<HashMap<Uuid, AnyRecord>> {
+            fn any<T: Into<AnyRecord>>(found: HashMap<Uuid, T>) -> HashMap<Uuid, AnyRecord> {
                 found
                     .into_iter()
                     .map(|(id, record)| (id, record.into()))

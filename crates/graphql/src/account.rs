@@ -13,14 +13,15 @@ use plimsoll_domain::{
 use uuid::Uuid;
 
 use crate::{
-    batch::{RecordById, TransfersPage, UserById},
+    batch::{Failure, PageOf, RecordById, TransfersPage, UserById},
     connection::{ScopeArgument, Total, connection, page_arguments},
     error::{Result, payload},
     id::{decode, encode},
+    json::Leaf,
     money::{MinorUnits, Money},
     order::Order,
     record::{load, read, record_fields, removal, write, write_keyed},
-    rows::{Below, Leaf, One, Row, Step},
+    rows::{Below, Connection, One, Row, Step, pages},
     user::User,
 };
 
@@ -36,9 +37,11 @@ record_fields! {
             /// Whose it is; null if they are deleted.
             owner: User = UserById(OwnerId);
         }
+        pages {
+            transfers: TransferConnection::step();
+        }
         needs {
             balance: Balance, Currency;
-            transfers: Id;
         }
         resolvers {
             /// What is in it: never less than nothing, and always the sum of its transfers.
@@ -91,10 +94,10 @@ impl Row for Transfer {
 
     fn step<'a>(name: &str, _: Below<'a>) -> Option<Step<'a, Self>> {
         Some(Step::Own(match name {
-            "id" => |row| Ok(encode(row.0.id).value()),
-            "createdAt" => |row| Ok(row.0.created_at.value()),
-            "fromId" => |row| Ok(row.0.from_account_id.map(encode).value()),
-            "toId" => |row| Ok(row.0.to_account_id.map(encode).value()),
+            "id" => |row, json| encode(row.0.id).write(json),
+            "createdAt" => |row, json| row.0.created_at.write(json),
+            "fromId" => |row, json| row.0.from_account_id.map(encode).write(json),
+            "toId" => |row, json| row.0.to_account_id.map(encode).write(json),
             _ => return None,
         }))
     }
@@ -207,10 +210,30 @@ impl TransferConnection {
     /// A page of the transfers of an account.
     async fn of(ctx: &Context<'_>, account: Uuid, arguments: PageArguments) -> Result<Self> {
         let key = TransfersPage(arguments, account);
-        Ok(Self {
-            page: load(ctx, key).await?.unwrap_or_default(),
-            total: Total::TransfersOf(account),
+        Ok(<Self as Connection<TransfersPage>>::of(
+            &key,
+            load(ctx, key.clone()).await?,
+        ))
+    }
+
+    /// The same, for each of many rows with these ids.
+    fn step<'a, T: Row>(
+        below: Below<'a>,
+        id: fn(&T) -> std::result::Result<Uuid, Failure>,
+    ) -> Option<Step<'a, T>> {
+        let arguments = below.page_arguments()?;
+        pages::<T, TransfersPage, Self>(below, move |row| {
+            Ok(TransfersPage(arguments.clone(), id(row)?))
         })
+    }
+}
+
+impl Connection<TransfersPage> for TransferConnection {
+    fn of(&TransfersPage(_, account): &TransfersPage, found: Option<PageOf<Transfer>>) -> Self {
+        Self {
+            page: found.unwrap_or_default(),
+            total: Total::TransfersOf(account),
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     future::{Future, poll_fn},
     hash::Hash,
     pin::pin,
@@ -47,11 +47,8 @@ pub(crate) trait Loader<K>: Send + Sync + 'static {
     /// What is found by a key.
     type Value: Clone + Send + Sync + 'static;
 
-    /// What is found by each of these keys. One by which nothing is found is absent.
-    fn load(
-        &self,
-        keys: &[K],
-    ) -> impl Future<Output = Result<HashMap<K, Self::Value>, Failure>> + Send;
+    /// What is found by each of these keys, in their order. A key can come more than once.
+    fn load(&self, keys: &[K]) -> impl Future<Output = Loaded<Self::Value>> + Send;
 }
 
 /// The loaders of one request. Nothing is kept: what is asked for after a mutation sees it.
@@ -64,10 +61,13 @@ pub(crate) struct Loaders {
 
 type Waiting = Mutex<HashMap<TypeId, Box<dyn Any + Send>>>;
 
+/// What is found by some keys, in their order.
+type Loaded<V> = Result<Vec<Option<V>>, Failure>;
+
 /// The keys that somebody asks for, and where to answer.
 struct Call<K, V> {
     keys: Vec<K>,
-    answer: oneshot::Sender<Result<Vec<Option<V>>, Failure>>,
+    answer: oneshot::Sender<Loaded<V>>,
 }
 
 impl Loaders {
@@ -81,10 +81,7 @@ impl Loaders {
 
     /// What is found by each of these keys, in their order, read together with all other keys of
     /// this type and level.
-    pub(crate) async fn load<K>(
-        &self,
-        keys: Vec<K>,
-    ) -> Result<Vec<Option<<Batch as Loader<K>>::Value>>, Failure>
+    pub(crate) async fn load<K>(&self, keys: Vec<K>) -> Loaded<<Batch as Loader<K>>::Value>
     where
         K: Clone + Eq + Hash + Send + Sync + 'static,
         Batch: Loader<K>,
@@ -127,32 +124,28 @@ fn take<K: 'static, V: 'static>(waiting: &Waiting) -> Vec<Call<K, V>> {
     calls.map(std::mem::take).unwrap_or_default()
 }
 
-/// Reads the keys of all calls, each once, and answers each call.
+/// Reads the keys of all calls, and answers each call.
 async fn answer_all<K>(batch: &Batch, calls: Vec<Call<K, <Batch as Loader<K>>::Value>>)
 where
-    K: Clone + Eq + Hash,
     Batch: Loader<K>,
 {
-    let mut keys: Vec<K> = Vec::new();
-    let mut seen: HashSet<&K> = HashSet::new();
-    for key in calls.iter().flat_map(|call| &call.keys) {
-        if seen.insert(key) {
-            keys.push(key.clone());
-        }
-    }
-    drop(seen);
-    let found = batch.load(&keys).await;
+    let mut keys: Vec<K> = Vec::with_capacity(calls.iter().map(|call| call.keys.len()).sum());
+    let mut answers = Vec::with_capacity(calls.len());
     for call in calls {
-        let answer = match &found {
-            Ok(found) => Ok(call
-                .keys
-                .iter()
-                .map(|key| found.get(key).cloned())
-                .collect()),
+        answers.push((call.answer, call.keys.len()));
+        keys.extend(call.keys);
+    }
+    let mut found = match batch.load(&keys).await {
+        Ok(found) => Ok(found.into_iter()),
+        Err(failure) => Err(failure),
+    };
+    for (answer, count) in answers {
+        let found = match &mut found {
+            Ok(found) => Ok(found.by_ref().take(count).collect()),
             Err(failure) => Err(failure.clone()),
         };
         // Whoever asked may have been dropped with the request.
-        let _ = call.answer.send(answer);
+        let _ = answer.send(found);
     }
 }
 
@@ -270,23 +263,54 @@ impl<T: Found> Found for Vec<T> {
 }
 
 impl<T: Found> Found for Page<T> {
-    type Object = Arc<Page<T::Object>>;
+    type Object = PageOf<T::Object>;
     fn object(self) -> Self::Object {
         Arc::new(self.map(Found::object))
     }
 }
 
-type Loaded<K, V> = Result<HashMap<K, V>, Failure>;
+/// A page, shared by all who ask for it.
+pub(crate) type PageOf<T> = Arc<Page<T>>;
 
-/// Puts keys that differ only in their id together: one call of the domain for each group.
-fn grouped<K, G>(keys: &[K], group: impl Fn(&K) -> (G, Uuid)) -> HashMap<G, Vec<Uuid>>
+/// Ids, each once, in their order.
+fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// What was found by each of these ids, of which `distinct` were looked for. Whoever alone asks for
+/// something gets it; else each has a copy.
+fn each<T: Found>(
+    ids: impl ExactSizeIterator<Item = Uuid>,
+    distinct: &[Uuid],
+    mut found: HashMap<Uuid, T>,
+) -> Vec<Option<T::Object>>
+where
+    T::Object: Clone,
+{
+    if ids.len() == distinct.len() {
+        let of_id = |id| found.remove(&id).map(Found::object);
+        return ids.map(of_id).collect();
+    }
+    let found = found.into_iter().map(|(id, found)| (id, found.object()));
+    let found: HashMap<Uuid, T::Object> = found.collect();
+    ids.map(|id| found.get(&id).cloned()).collect()
+}
+
+/// Puts keys that differ only in their id together: one call of the domain for each group, with
+/// the places of its keys and their ids.
+fn grouped<K, G>(keys: &[K], group: impl Fn(&K) -> (G, Uuid)) -> HashMap<G, (Vec<usize>, Vec<Uuid>)>
 where
     G: Eq + Hash,
 {
-    let mut groups: HashMap<G, Vec<Uuid>> = HashMap::new();
-    for key in keys {
+    let mut groups: HashMap<G, (Vec<usize>, Vec<Uuid>)> = HashMap::new();
+    for (at, key) in keys.iter().enumerate() {
         let (group, id) = group(key);
-        groups.entry(group).or_default().push(id);
+        let (places, ids) = groups.entry(group).or_default();
+        places.push(at);
+        ids.push(id);
     }
     groups
 }
@@ -350,17 +374,13 @@ macro_rules! loader {
         impl Loader<$key> for Batch {
             type Value = $value;
 
-            async fn load(&self, keys: &[$key]) -> Loaded<$key, $value> {
+            async fn load(&self, keys: &[$key]) -> Loaded<$value> {
                 let ($read, $viewer) = (&self.store.read(), &self.viewer);
-                let $columns = keys.iter().map(|key| key.0).reduce(ColumnSet::or).unwrap_or_default();
-                let mut $ids: Vec<Uuid> = keys.iter().map(|key| key.1).collect();
-                $ids.sort_unstable();
-                $ids.dedup();
+                let columns = keys.iter().map(|key| key.0);
+                let $columns = columns.reduce(ColumnSet::or).unwrap_or_default();
+                let $ids = distinct(keys.iter().map(|key| key.1));
                 let found = $call.await.map_err(Arc::new)?;
-                let found: HashMap<Uuid, $value> =
-                    found.into_iter().map(|(id, value)| (id, value.object())).collect();
-                let of_key = |key: &$key| Some((key.clone(), found.get(&key.1)?.clone()));
-                Ok(keys.iter().filter_map(of_key).collect())
+                Ok(each(keys.iter().map(|key| key.1), &$ids, found))
             }
         }
     };
@@ -368,11 +388,11 @@ macro_rules! loader {
         impl Loader<$key> for Batch {
             type Value = $value;
 
-            async fn load(&self, keys: &[$key]) -> Loaded<$key, $value> {
+            async fn load(&self, keys: &[$key]) -> Loaded<$value> {
                 let ($read, $viewer) = (&self.store.read(), &self.viewer);
-                let $ids: Vec<Uuid> = keys.iter().map(|key| key.0).collect();
+                let $ids = distinct(keys.iter().map(|key| key.0));
                 let found = $call.await.map_err(Arc::new)?;
-                Ok(found.into_iter().map(|(id, value)| ($key(id), value.object())).collect())
+                Ok(each(keys.iter().map(|key| key.0), &$ids, found))
             }
         }
     };
@@ -382,13 +402,16 @@ macro_rules! loader {
         impl Loader<$key> for Batch {
             type Value = $value;
 
-            async fn load(&self, keys: &[$key]) -> Loaded<$key, $value> {
+            async fn load(&self, keys: &[$key]) -> Loaded<$value> {
                 let ($read, $viewer) = (&self.store.read(), &self.viewer);
                 let groups = grouped(keys, |$key($($part),+, id)| (($($part.clone()),+,), *id));
-                let mut loaded = HashMap::with_capacity(keys.len());
-                for (($($part),+,), $ids) in groups {
-                    for (id, value) in $call.await.map_err(Arc::new)? {
-                        loaded.insert($key($($part.clone()),+, id), value.object());
+                let mut loaded: Vec<Option<$value>> = vec![None; keys.len()];
+                for (($($part),+,), (places, of_each)) in groups {
+                    let $ids = distinct(of_each.iter().copied());
+                    let found = $call.await.map_err(Arc::new)?;
+                    let found = each(of_each.into_iter(), &$ids, found);
+                    for (at, found) in places.into_iter().zip(found) {
+                        loaded[at] = found;
                     }
                 }
                 Ok(loaded)
@@ -436,13 +459,13 @@ loader!(InventoryOfProduct(columns) => product::Inventory, |read, _viewer, colum
 loader!(ItemsOfOrder => Vec<OrderItem>, |read, _viewer, ids| {
     domain::order::items_of(read, &ids)
 });
-loader!(PostsPage(of, scope, arguments, columns) => Arc<Page<post::Post>>, |read, viewer, ids| {
+loader!(PostsPage(of, scope, arguments, columns) => PageOf<post::Post>, |read, viewer, ids| {
     domain::post::pages_of(read, columns, viewer, scope, of, &arguments, &ids)
 });
 loader!(PostsCount(of, scope) => u64, |read, viewer, ids| {
     domain::post::counts_of(read, viewer, scope, of, &ids)
 });
-loader!(ChildrenPage(scope, arguments, columns) => Arc<Page<category::Category>>, |read, viewer, ids| {
+loader!(ChildrenPage(scope, arguments, columns) => PageOf<category::Category>, |read, viewer, ids| {
     domain::category::pages_below(read, columns, viewer, scope, &arguments, &ids)
 });
 loader!(ChildrenCount(scope) => u64, |read, viewer, ids| {
@@ -451,7 +474,7 @@ loader!(ChildrenCount(scope) => u64, |read, viewer, ids| {
 loader!(TransferById => account::Transfer, |read, viewer, ids| {
     domain::transfer::by_ids(read, viewer, &ids)
 });
-loader!(TransfersPage(arguments) => Arc<Page<account::Transfer>>, |read, viewer, ids| {
+loader!(TransfersPage(arguments) => PageOf<account::Transfer>, |read, viewer, ids| {
     domain::transfer::pages_of(read, viewer, &arguments, &ids)
 });
 loader!(TransfersCount => u64, |read, viewer, ids| {

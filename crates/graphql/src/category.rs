@@ -7,15 +7,16 @@ use plimsoll_domain::{
     id::CategoryId,
     post::PostsOf,
 };
+use uuid::Uuid;
 
 use crate::{
-    batch::{CategoryById, ChildrenPage, RecordById},
+    batch::{CategoryById, ChildrenPage, Failure, PageOf, RecordById},
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, payload},
     id::{Named, decode, named},
     post::PostConnection,
     record::{load, patch, patch_as_is, read, record_fields, removal, write},
-    rows::{Below, One},
+    rows::{Below, Connection, One, Row, Step, pages},
 };
 
 record_fields! {
@@ -33,9 +34,9 @@ record_fields! {
             /// The category that it lies in; null at the top, or if that one is deleted.
             parent: Category = CategoryById(ParentId);
         }
-        needs {
-            children: Id;
-            posts: Id;
+        pages {
+            children: CategoryConnection::step();
+            posts: PostConnection::step(PostsOf::Category);
         }
         resolvers {
             /// The categories right below it, ordered by slug.
@@ -55,10 +56,7 @@ record_fields! {
                 let (id, which) = (self.get(Column::Id)?, which.into());
                 let columns = Below::of(ctx).columns_of_nodes::<Category>();
                 let key = ChildrenPage(which, arguments, columns, id);
-                Ok(CategoryConnection {
-                    page: load(ctx, key).await?.unwrap_or_default(),
-                    total: Total::CategoriesBelow(id, which),
-                })
+                Ok(CategoryConnection::of(&key, load(ctx, key.clone()).await?))
             }
 
             /// The posts in this category itself, the newest first.
@@ -89,6 +87,33 @@ connection!(
     "A page of categories.",
     "A category at a place in a list."
 );
+
+impl CategoryConnection {
+    /// A page of the categories below each of many rows with these ids.
+    fn step<'a, T: Row>(
+        below: Below<'a>,
+        id: fn(&T) -> std::result::Result<Uuid, Failure>,
+    ) -> Option<Step<'a, T>> {
+        let which = below.argument::<ScopeArgument>("scope")?.into();
+        let arguments = below.page_arguments()?;
+        let columns = below.columns_of_nodes::<Category>();
+        pages::<T, ChildrenPage, Self>(below, move |row| {
+            Ok(ChildrenPage(which, arguments.clone(), columns, id(row)?))
+        })
+    }
+}
+
+impl Connection<ChildrenPage> for CategoryConnection {
+    fn of(
+        &ChildrenPage(which, _, _, parent): &ChildrenPage,
+        found: Option<PageOf<Category>>,
+    ) -> Self {
+        Self {
+            page: found.unwrap_or_default(),
+            total: Total::CategoriesBelow(parent, which),
+        }
+    }
+}
 
 /// What categories are ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]

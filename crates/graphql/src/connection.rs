@@ -1,39 +1,85 @@
 //! Connections, as the Relay "GraphQL Cursor Connections Specification" has them.
 
-use async_graphql::{Context, Enum, SimpleObject};
+use std::{hash::Hash, sync::Arc};
+
+use async_graphql::{Enum, Object};
 use plimsoll_domain::{
-    self as domain, PageArguments, Scope,
+    self as domain, Cursor, PageArguments, Read, Scope, Viewer,
     post::{PostFilter, PostsOf},
 };
 use uuid::Uuid;
 
 use crate::{
-    batch::{ChildrenCount, PostsCount, TransfersCount},
-    error::Result,
-    record::{load, read},
+    RequestScope,
+    batch::{Batch, ChildrenCount, Failure, Loader, PostsCount, TransfersCount},
+    json::Leaf,
+    rows::{Below, Row, Step},
 };
 
 /// Where a page lies in its list.
-#[derive(SimpleObject)]
+#[derive(Clone)]
 pub(crate) struct PageInfo {
-    /// Whether there is more before this page.
-    has_previous_page: bool,
-    /// Whether there is more behind this page.
-    has_next_page: bool,
-    /// The cursor of the first edge; null on an empty page.
-    start_cursor: Option<String>,
-    /// The cursor of the last edge; null on an empty page.
-    end_cursor: Option<String>,
+    has_previous: bool,
+    has_next: bool,
+    first: Option<Cursor>,
+    last: Option<Cursor>,
 }
 
 impl PageInfo {
     pub(crate) fn of<T>(page: &domain::Page<T>) -> Self {
         Self {
-            has_previous_page: page.has_previous,
-            has_next_page: page.has_next,
-            start_cursor: page.rows.first().map(|(cursor, _)| cursor.to_string()),
-            end_cursor: page.rows.last().map(|(cursor, _)| cursor.to_string()),
+            has_previous: page.has_previous,
+            has_next: page.has_next,
+            first: page.rows.first().map(|(cursor, _)| cursor.clone()),
+            last: page.rows.last().map(|(cursor, _)| cursor.clone()),
         }
+    }
+}
+
+/// Where a page lies in its list.
+#[Object]
+impl PageInfo {
+    /// Whether there is more before this page.
+    async fn has_previous_page(&self) -> bool {
+        self.has_previous
+    }
+
+    /// Whether there is more behind this page.
+    async fn has_next_page(&self) -> bool {
+        self.has_next
+    }
+
+    /// The cursor of the first edge; null on an empty page.
+    async fn start_cursor(&self) -> Option<String> {
+        self.first.as_ref().map(Cursor::to_string)
+    }
+
+    /// The cursor of the last edge; null on an empty page.
+    async fn end_cursor(&self) -> Option<String> {
+        self.last.as_ref().map(Cursor::to_string)
+    }
+}
+
+impl Row for PageInfo {
+    type Columns = ();
+
+    fn needs(_: &str) {}
+
+    fn step<'a>(name: &str, _: Below<'a>) -> Option<Step<'a, Self>> {
+        Some(Step::Own(match name {
+            "hasPreviousPage" => |info, json| info.has_previous.write(json),
+            "hasNextPage" => |info, json| info.has_next.write(json),
+            "startCursor" => |info, json| info.first.as_ref().write(json),
+            "endCursor" => |info, json| info.last.as_ref().write(json),
+            _ => return None,
+        }))
+    }
+}
+
+impl Leaf for &Cursor {
+    fn write(self, json: &mut crate::json::Json) -> Result<(), Failure> {
+        json.plain(&self.to_string());
+        Ok(())
     }
 }
 
@@ -104,6 +150,7 @@ pub(crate) fn cost(first: Option<i32>, last: Option<i32>, below: usize) -> usize
 }
 
 /// The list that a connection is a page of, for counting it when asked.
+#[derive(Clone, Copy)]
 pub(crate) enum Total {
     Users(Scope),
     Categories(Scope),
@@ -119,76 +166,96 @@ pub(crate) enum Total {
 }
 
 impl Total {
-    pub(crate) async fn count(&self, ctx: &Context<'_>) -> Result<i32> {
-        let count = match *self {
-            Self::Users(scope) => {
-                read(ctx, move |read, viewer| async move {
-                    domain::user::count(&read, &viewer, scope).await
+    /// # Errors
+    ///
+    /// What kept the database from answering.
+    pub(crate) async fn count(self, scope: &RequestScope) -> Result<i32, Failure> {
+        let count = match self {
+            Self::Users(which) => {
+                counted(scope, async move |read, viewer| {
+                    domain::user::count(&read, &viewer, which).await
                 })
                 .await?
             }
-            Self::Categories(scope) => {
-                read(ctx, move |read, viewer| async move {
-                    domain::category::count(&read, &viewer, scope).await
+            Self::Categories(which) => {
+                counted(scope, async move |read, viewer| {
+                    domain::category::count(&read, &viewer, which).await
                 })
                 .await?
             }
-            Self::Tags(scope) => {
-                read(ctx, move |read, viewer| async move {
-                    domain::tag::count(&read, &viewer, scope).await
+            Self::Tags(which) => {
+                counted(scope, async move |read, viewer| {
+                    domain::tag::count(&read, &viewer, which).await
                 })
                 .await?
             }
-            Self::Posts(scope, filter) => {
-                read(ctx, move |read, viewer| async move {
-                    domain::post::count(&read, &viewer, scope, filter).await
+            Self::Posts(which, filter) => {
+                counted(scope, async move |read, viewer| {
+                    domain::post::count(&read, &viewer, which, filter).await
                 })
                 .await?
             }
             Self::Deletions => {
-                read(ctx, |read, viewer| async move {
+                counted(scope, async |read, viewer| {
                     domain::deletion::count(&read, &viewer).await
                 })
                 .await?
             }
-            Self::Accounts(scope) => {
-                read(ctx, move |read, viewer| async move {
-                    domain::account::count(&read, &viewer, scope).await
+            Self::Accounts(which) => {
+                counted(scope, async move |read, viewer| {
+                    domain::account::count(&read, &viewer, which).await
                 })
                 .await?
             }
-            Self::TransfersOf(account) => load(ctx, TransfersCount(account))
-                .await?
-                .unwrap_or_default(),
-            Self::Products(scope) => {
-                read(ctx, move |read, viewer| async move {
-                    domain::product::count(&read, &viewer, scope).await
+            Self::Products(which) => {
+                counted(scope, async move |read, viewer| {
+                    domain::product::count(&read, &viewer, which).await
                 })
                 .await?
             }
             Self::Orders => {
-                read(ctx, |read, viewer| async move {
+                counted(scope, async |read, viewer| {
                     domain::order::count(&read, &viewer).await
                 })
                 .await?
             }
-            Self::PostsOf(of, parent, scope) => {
-                let key = PostsCount(of, scope, parent);
-                load(ctx, key).await?.unwrap_or_default()
+            Self::TransfersOf(account) => loaded(scope, TransfersCount(account)).await?,
+            Self::PostsOf(of, parent, which) => {
+                loaded(scope, PostsCount(of, which, parent)).await?
             }
-            Self::CategoriesBelow(parent, scope) => {
-                let key = ChildrenCount(scope, parent);
-                load(ctx, key).await?.unwrap_or_default()
+            Self::CategoriesBelow(parent, which) => {
+                loaded(scope, ChildrenCount(which, parent)).await?
             }
         };
         Ok(i32::try_from(count).unwrap_or(i32::MAX))
     }
 }
 
+/// Counts a list that no loader knows of, in step with the loaders.
+async fn counted<F, W>(scope: &RequestScope, count: F) -> Result<u64, Failure>
+where
+    F: FnOnce(Read, Viewer) -> W,
+    W: Future<Output = domain::Result<u64>> + Send + 'static,
+{
+    let count = count(scope.store.read(), scope.viewer());
+    scope.spawner.run(count).await.map_err(Arc::new)
+}
+
+/// Counts the list of this key, together with all others of its kind.
+async fn loaded<K>(scope: &RequestScope, key: K) -> Result<u64, Failure>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    Batch: Loader<K, Value = u64>,
+{
+    let found = scope.loaders.load(vec![key]).await?;
+    Ok(found.into_iter().next().flatten().unwrap_or_default())
+}
+
 /// Declares a connection and its edge.
 macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ident, $row:ty, $doc:literal, $edge_doc:literal) => {
         #[doc = $doc]
+        #[derive(Clone)]
         pub(crate) struct $connection {
             page: std::sync::Arc<plimsoll_domain::Page<$node>>,
             total: crate::connection::Total,
@@ -221,9 +288,12 @@ macro_rules! connection {
                 name: &str,
                 below: crate::rows::Below<'a>,
             ) -> Option<crate::rows::Step<'a, Self>> {
-                use crate::rows::{Leaf, Step, beside};
+                use crate::{
+                    json::Leaf,
+                    rows::{Step, beside},
+                };
                 match name {
-                    "cursor" => Some(Step::Own(|edge| Ok(edge.0.to_string().value()))),
+                    "cursor" => Some(Step::Own(|edge, json| (&edge.0).write(json))),
                     "node" => beside::<Self, $node>(below, |edge| edge.1.clone()),
                     _ => None,
                 }
@@ -239,6 +309,39 @@ macro_rules! connection {
                 let page = std::sync::Arc::new(page.map(Into::into));
                 Self { page, total }
             }
+
+            fn all_edges(&self) -> Vec<$edge> {
+                let rows = self.page.rows.iter();
+                let edges = rows.map(|(cursor, row)| $edge(cursor.clone(), row.clone()));
+                edges.collect()
+            }
+
+            fn all_nodes(&self) -> Vec<$node> {
+                self.page.rows.iter().map(|(_, row)| row.clone()).collect()
+            }
+        }
+
+        impl crate::rows::Row for $connection {
+            type Columns = ();
+
+            fn needs(_: &str) {}
+
+            fn step<'a>(
+                name: &str,
+                below: crate::rows::Below<'a>,
+            ) -> Option<crate::rows::Step<'a, Self>> {
+                use crate::{
+                    connection::PageInfo,
+                    rows::{beside, counted, within},
+                };
+                match name {
+                    "edges" => within(below, Self::all_edges),
+                    "nodes" => within(below, Self::all_nodes),
+                    "pageInfo" => beside(below, |connection| PageInfo::of(&connection.page)),
+                    "totalCount" => Some(counted(|connection| connection.total)),
+                    _ => None,
+                }
+            }
         }
 
         #[doc = $doc]
@@ -246,15 +349,12 @@ macro_rules! connection {
         impl $connection {
             /// The page, each record with the cursor of its place.
             async fn edges(&self) -> crate::rows::List<$edge> {
-                let rows = self.page.rows.iter();
-                let edges = rows.map(|(cursor, row)| $edge(cursor.clone(), row.clone()));
-                crate::rows::List(edges.collect())
+                crate::rows::List(self.all_edges())
             }
 
             /// The page, without the cursors.
             async fn nodes(&self) -> crate::rows::List<$node> {
-                let rows = self.page.rows.iter();
-                crate::rows::List(rows.map(|(_, row)| row.clone()).collect())
+                crate::rows::List(self.all_nodes())
             }
 
             /// Where the page lies in the list.
@@ -267,7 +367,7 @@ macro_rules! connection {
                 &self,
                 ctx: &async_graphql::Context<'_>,
             ) -> crate::error::Result<i32> {
-                self.total.count(ctx).await
+                Ok(self.total.count(crate::scope(ctx)).await?)
             }
         }
     };

@@ -8,8 +8,9 @@ use crate::{
     batch::{RecordById, UserById},
     connection::{Total, connection, page_arguments},
     error::Result,
+    json::Leaf,
     record::{Record, load, read},
-    rows::{Below, Leaf, Related, Row, Step, to_one},
+    rows::{Below, Related, Row, Step, to_one},
     scope,
     user::User,
 };
@@ -86,17 +87,17 @@ impl Row for Deletion {
 
     fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Self>> {
         Some(Step::Own(match name {
-            "id" => |row| Ok(crate::id::encode_as("deletion", row.0.id).value()),
-            "deletedAt" => |row| Ok(row.0.created_at.value()),
+            "id" => |row, json| crate::id::encode_as("deletion", row.0.id).write(json),
+            "deletedAt" => |row, json| row.0.created_at.write(json),
             "deletedBy" => {
                 return to_one::<Self, _, User>(below, |row, columns| {
                     let key = row.0.actor_id.map(|actor| UserById(columns, actor));
                     Ok(key.map_or(Related::Known(None), Related::By))
                 });
             }
-            "rowCount" => |row| Ok(row.0.row_count.value()),
-            "restoredAt" => |row| Ok(row.0.restored_at.value()),
-            "purgedAt" => |row| Ok(row.0.purged_at.value()),
+            "rowCount" => |row, json| row.0.row_count.write(json),
+            "restoredAt" => |row, json| row.0.restored_at.write(json),
+            "purgedAt" => |row, json| row.0.purged_at.write(json),
             _ => return None,
         }))
     }

@@ -12,7 +12,7 @@ use std::sync::{
 
 use async_graphql::{
     Request, Value, Variables,
-    parser::types::{BaseType, DocumentOperations, ExecutableDocument, OperationType, Type},
+    parser::types::{BaseType, ExecutableDocument, OperationType, Type},
 };
 use hashlink::LruCache;
 
@@ -52,6 +52,8 @@ pub struct Document {
     parsed: ExecutableDocument,
     /// Whether it was executed without any error.
     valid: AtomicBool,
+    /// Whether it selects an object twice.
+    merges: bool,
 }
 
 /// A request within the limits.
@@ -93,6 +95,7 @@ impl Documents {
             None => {
                 let parsed = limits::parse(&request.query, &request.variables, &self.limits)?;
                 let document = Arc::new(Document {
+                    merges: crate::rows::merges(&parsed),
                     parsed,
                     valid: AtomicBool::new(false),
                 });
@@ -143,8 +146,9 @@ impl Document {
     /// is a plain value of the type that it is declared with. What is used where was looked at
     /// then.
     pub(crate) fn is_valid_with(&self, variables: &Variables) -> bool {
-        let DocumentOperations::Single(operation) = &self.parsed.operations else {
-            // Validation looks at the operation that is executed.
+        let mut operations = self.parsed.operations.iter();
+        // Of several, validation looks at the one that is executed.
+        let (Some((_, operation)), None) = (operations.next(), operations.next()) else {
             return false;
         };
         let mut definitions = operation.node.variable_definitions.iter();
@@ -154,6 +158,11 @@ impl Document {
                 let value = variables.get(&definition.name.node);
                 value.is_some_and(|value| is_plain(value, &definition.var_type.node))
             })
+    }
+
+    /// Whether it selects an object twice: see [`merges`](crate::rows::merges).
+    pub(crate) fn merges(&self) -> bool {
+        self.merges
     }
 
     /// It was executed without an error: it has passed validation.
@@ -241,7 +250,7 @@ mod tests {
     #[test]
     fn a_document_is_trusted_with_plain_variables_of_its_types_alone() {
         let documents = documents();
-        let source = "query($a: Int!, $b: String, $c: [Int]) { x(a: $a, b: $b, c: $c) }";
+        let source = "query Named($a: Int!, $b: String, $c: [Int]) { x(a: $a, b: $b, c: $c) }";
         let variables = |json| Variables::from_json(json);
         let good = || variables(serde_json::json!({ "a": 1, "b": "two", "c": null }));
         let request = Request::new(source).variables(good());

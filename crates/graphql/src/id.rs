@@ -42,10 +42,26 @@ pub(crate) fn encode<T: PublicId>(id: T) -> ID {
 
 /// The id of a record of this type, as clients see it.
 pub fn encode_as(prefix: &str, id: Uuid) -> ID {
-    match DynamicType::new(prefix) {
-        Ok(kind) => ID(TypeSafeId::from_type_and_uuid(kind, id).to_string()),
-        // The prefixes are lower-case letters, which no error can come of.
-        Err(_) => ID(id.to_string()),
+    let mut text = String::with_capacity(prefix.len() + 1 + DIGITS_OF_UUID);
+    write(prefix, id, &mut text);
+    ID(text)
+}
+
+/// The digits of base 32, as Crockford chose them (the TypeID specification, "UUID Encoding").
+const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// 128 bits in digits of five.
+const DIGITS_OF_UUID: usize = 26;
+
+/// Writes an id as clients see it. An answer has many: type-safe-id makes a string of each, for
+/// which it checks the prefix and copies it twice.
+pub(crate) fn write(prefix: &str, id: Uuid, text: &mut String) {
+    text.push_str(prefix);
+    text.push('_');
+    let bits = id.as_u128();
+    for nth in (0..DIGITS_OF_UUID).rev() {
+        let digit = (bits >> (5 * nth)) as usize % DIGITS.len();
+        text.push(char::from(DIGITS[digit]));
     }
 }
 
@@ -137,4 +153,23 @@ fn malformed(id: &ID, argument: &str) -> ApiError {
 /// The id, cut short, for a message.
 fn shown(id: &ID) -> String {
     id.chars().take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_written_as_the_specification_has_them() {
+        for id in [
+            Uuid::nil(),
+            Uuid::max(),
+            Uuid::now_v7(),
+            Uuid::from_u128(0x1234_5678),
+        ] {
+            let kind = DynamicType::new("post").expect("a type");
+            let expected = TypeSafeId::from_type_and_uuid(kind, id).to_string();
+            assert_eq!(encode_as("post", id).as_str(), expected);
+        }
+    }
 }

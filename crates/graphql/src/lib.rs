@@ -11,6 +11,7 @@ pub mod documents;
 mod error;
 mod id;
 mod idempotency;
+mod json;
 pub mod limits;
 mod money;
 mod order;
@@ -42,6 +43,7 @@ use plimsoll_domain as domain;
 pub use documents::{Admitted, Documents};
 pub use error::codes;
 pub use id::encode_as;
+pub use json::write_response;
 
 /// The queries.
 #[derive(Default, MergedObject)]
@@ -151,6 +153,7 @@ impl Api {
             loaders: batch::Loaders::new(batch, spawner.clone()),
             spawner,
             logged_in: OnceLock::new(),
+            merges: document.merges(),
         };
         let schema = if valid { &self.trusting } else { &self.schema };
         let response = batch::drive(schema.execute(request.data(scope)), tasks).await;
@@ -222,6 +225,8 @@ pub(crate) struct RequestScope {
     pub(crate) spawner: batch::RequestSpawner,
     /// Who logged in with this very request: a login's answer is shown to them.
     pub(crate) logged_in: OnceLock<domain::Viewer>,
+    /// Whether the document selects an object twice, so that the library is to merge the two.
+    pub(crate) merges: bool,
 }
 
 impl RequestScope {

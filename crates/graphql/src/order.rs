@@ -1,6 +1,6 @@
 //! Orders.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Value, resolver_utils::enum_value};
+use async_graphql::{Context, Enum, ID, InputObject, Object, resolver_utils::enum_value};
 use plimsoll_domain::{
     self as domain, AnyRecord, RecordKind, Scope, Version,
     id::OrderId,
@@ -10,14 +10,15 @@ use uuid::Uuid;
 
 use crate::{
     account::Account,
-    batch::{ItemsOfOrder, ProductById, RecordById, UserById},
+    batch::{Failure, ItemsOfOrder, ProductById, RecordById, UserById},
     connection::{Total, connection, page_arguments},
     error::{Result, payload},
     id::{decode, encode},
+    json::{Json, Leaf},
     money::{MinorUnits, Money},
     product::Product,
     record::{load, read, record_fields, write, write_keyed},
-    rows::{Below, Leaf, One},
+    rows::{Below, One},
     user::User,
 };
 
@@ -35,8 +36,9 @@ pub(crate) enum OrderStatus {
 }
 
 impl Leaf for OrderStatus {
-    fn value(self) -> Value {
-        enum_value(self)
+    fn write(self, json: &mut Json) -> std::result::Result<(), Failure> {
+        json.value(&enum_value(self));
+        Ok(())
     }
 }
 

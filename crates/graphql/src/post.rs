@@ -11,15 +11,15 @@ use uuid::Uuid;
 
 use crate::{
     batch::{
-        CategoryById, CoAuthorsOfPost, ContentOfPost, PostById, PostWithAuthor, PostsPage,
-        TagsOfPost, UserById,
+        CategoryById, CoAuthorsOfPost, ContentOfPost, Failure, PageOf, PostById, PostWithAuthor,
+        PostsPage, TagsOfPost, UserById,
     },
     category::Category,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, list_payload, payload},
     id::{Named, decode, decode_all, named},
     record::{heavy, load, patch, patch_as_is, read, record_fields, removal, write},
-    rows::{Below, One},
+    rows::{Below, Connection, One, Row, Step, pages},
     scope,
     tag::Tag,
     user::User,
@@ -93,10 +93,33 @@ impl PostConnection {
     ) -> Result<Self> {
         let columns = Below::of(ctx).columns_of_nodes::<Post>();
         let key = PostsPage(of, which, arguments, columns, parent);
-        Ok(Self {
-            page: load(ctx, key).await?.unwrap_or_default(),
-            total: Total::PostsOf(of, parent, which),
+        Ok(<Self as Connection<PostsPage>>::of(
+            &key,
+            load(ctx, key.clone()).await?,
+        ))
+    }
+
+    /// The same, for each of many rows with these ids.
+    pub(crate) fn step<'a, T: Row>(
+        below: Below<'a>,
+        of: PostsOf,
+        id: fn(&T) -> std::result::Result<Uuid, Failure>,
+    ) -> Option<Step<'a, T>> {
+        let which = below.argument::<ScopeArgument>("scope")?.into();
+        let arguments = below.page_arguments()?;
+        let columns = below.columns_of_nodes::<Post>();
+        pages::<T, PostsPage, Self>(below, move |row| {
+            Ok(PostsPage(of, which, arguments.clone(), columns, id(row)?))
         })
+    }
+}
+
+impl Connection<PostsPage> for PostConnection {
+    fn of(&PostsPage(of, which, _, _, parent): &PostsPage, found: Option<PageOf<Post>>) -> Self {
+        Self {
+            page: found.unwrap_or_default(),
+            total: Total::PostsOf(of, parent, which),
+        }
     }
 }
 

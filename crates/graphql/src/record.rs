@@ -268,6 +268,7 @@ macro_rules! record_fields {
                 $(#[doc = $many_doc:literal])+
                 $many:ident: $many_ty:ty = $many_key:ident($many_column:ident);
             )* })?
+            $(pages { $($page:ident: $connection:ident::step($($of:expr)?);)* })?
             $(needs { $($need:ident: $($need_column:ident),+;)* })?
             $(resolvers { $($rest:tt)* })?
         }
@@ -420,6 +421,7 @@ macro_rules! record_fields {
                         $($(_ if is_called(name, stringify!($own)) => Column::$own_column,)*)?
                         $($(_ if is_called(name, stringify!($one)) => Column::$one_column,)*)?
                         $($(_ if is_called(name, stringify!($many)) => Column::$many_column,)*)?
+                        $($(_ if is_called(name, stringify!($page)) => Column::Id,)*)?
                         $($(_ if is_called(name, stringify!($need)) => {
                             return Columns::of(&[$(Column::$need_column),+]);
                         })*)?
@@ -434,43 +436,47 @@ macro_rules! record_fields {
                     below: crate::rows::Below<'a>,
                 ) -> Option<crate::rows::Step<'a, Self>> {
                     #[allow(unused_imports, reason = "some records have nothing below them")]
-                    use crate::rows::{Leaf, Related, Step, is_called, read};
+                    use crate::rows::{Own, Related, Step, is_called, read, read_id, read_own_id};
                     type Time = chrono::DateTime<chrono::Utc>;
                     Some(match name {
-                        "id" => Step::Own(|row| {
-                            let id: uuid::Uuid = read(&row.0, Column::Id)?;
-                            Ok(crate::id::encode(Id::from(id)).value())
+                        "id" => Step::Own(|row, json| {
+                            let id = read_own_id(&row.0, Column::Id)?;
+                            json.id(<Id as crate::id::PublicId>::PREFIX, id);
+                            Ok(())
                         }),
-                        "version" => Step::Own(|row| {
-                            Ok(read::<_, i32>(&row.0, Column::LockVersion)?.value())
+                        "version" => Step::Own(|row, json| {
+                            i32::write_column(&row.0, Column::LockVersion, json)
                         }),
-                        "createdAt" => Step::Own(|row| {
-                            Ok(read::<_, Time>(&row.0, Column::CreatedAt)?.value())
+                        "createdAt" => Step::Own(|row, json| {
+                            Time::write_column(&row.0, Column::CreatedAt, json)
                         }),
-                        "updatedAt" => Step::Own(|row| {
-                            Ok(read::<_, Time>(&row.0, Column::UpdatedAt)?.value())
+                        "updatedAt" => Step::Own(|row, json| {
+                            Time::write_column(&row.0, Column::UpdatedAt, json)
                         }),
-                        "deletedAt" => Step::Own(|row| {
-                            Ok(read::<_, Option<Time>>(&row.0, Column::DeletedAt)?.value())
+                        "deletedAt" => Step::Own(|row, json| {
+                            Option::<Time>::write_column(&row.0, Column::DeletedAt, json)
                         }),
-                        $($(_ if is_called(name, stringify!($own)) => Step::Own(|row| {
-                            let value: crate::record::own_type!($own_ty $(, $own_from)?) =
-                                read(&row.0, Column::$own_column)?;
-                            Ok(<$own_ty as From<_>>::from(value).value())
-                        }),)*)?
+                        $($(_ if is_called(name, stringify!($own)) => {
+                            crate::record::own_step!(Column::$own_column, $own_ty $(, $own_from)?)
+                        })*)?
                         $($(_ if is_called(name, stringify!($one)) => {
                             return crate::rows::to_one::<Self, _, $one_ty>(below, |row, columns| {
                                 if let Some(known) = row.1.of(stringify!($one)) {
                                     return Ok(Related::Known(known));
                                 }
-                                let key: Option<uuid::Uuid> = read(&row.0, Column::$one_column)?;
+                                let key = read_id(&row.0, Column::$one_column)?;
                                 let key = key.map(|key| $one_key(columns, key));
                                 Ok(key.map_or(Related::Known(None), Related::By))
                             });
                         })*)?
                         $($(_ if is_called(name, stringify!($many)) => {
                             return crate::rows::to_many::<Self, _, $many_ty>(below, |row, columns| {
-                                Ok($many_key(columns, read(&row.0, Column::$many_column)?))
+                                Ok($many_key(columns, read_own_id(&row.0, Column::$many_column)?))
+                            });
+                        })*)?
+                        $($(_ if is_called(name, stringify!($page)) => {
+                            return $connection::step(below, $($of,)? |row: &Self| {
+                                read_own_id(&row.0, Column::Id)
                             });
                         })*)?
                         _ => return None,
@@ -481,6 +487,20 @@ macro_rules! record_fields {
     };
 }
 pub(crate) use record_fields;
+
+/// The step of an own field: its column's value, turned into the field's type if the two differ.
+macro_rules! own_step {
+    ($column:expr, $ty:ty) => {
+        Step::Own(|row, json| <$ty as Own>::write_column(&row.0, $column, json))
+    };
+    ($column:expr, $ty:ty, $from:ty) => {
+        Step::Own(|row, json| {
+            let value: $from = read(&row.0, $column)?;
+            crate::json::Leaf::write(<$ty>::from(value), json)
+        })
+    };
+}
+pub(crate) use own_step;
 
 /// The type that an own field's column is read as: the field's, unless another is named.
 macro_rules! own_type {

@@ -3,27 +3,29 @@
 //!
 //! async-graphql resolves each field of each row by a future of its own. A [`Plan`] is made of a
 //! selection once for all rows of a list. A [`Step`] says how it answers a field: from the row
-//! itself, by a read for all rows at once, or, where the field takes arguments or needs more than
-//! that, by its resolver, as the library would. What a plan cannot express (a field that is
-//! selected twice, a fragment on an interface) is left to the library as well: the answers are the
-//! same.
+//! itself, by a read for all rows at once, or, where a field needs more than that, by its resolver,
+//! as the library would. What comes of it is written as JSON at once. What a plan cannot express
+//! (fields that are selected twice and have to be merged, a fragment on an interface) is left to
+//! the library: the answers are the same.
 
-use std::{any::Any, borrow::Cow, collections::HashMap, hash::Hash, sync::Arc};
+use std::{any::Any, borrow::Cow, collections::HashMap, hash::Hash, ops::Range, sync::Arc};
 
 use async_graphql::{
-    ContainerType, Context, ContextSelectionSet, Name, OutputType, Positioned, ScalarType,
+    ContainerType, Context, ContextSelectionSet, InputType, Name, OutputType, Positioned,
     ServerResult, Value,
-    indexmap::IndexMap,
-    parser::types::{Field, FragmentDefinition, Selection, SelectionSet},
+    parser::types::{ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet},
     registry::Registry,
     resolver_utils::resolve_list,
 };
 use futures::future::{BoxFuture, try_join, try_join_all};
-use plimsoll_domain as domain;
+use plimsoll_domain::{self as domain, PageArguments};
+use uuid::Uuid;
 
 use crate::{
     RequestScope,
     batch::{Batch, Failure, Loader},
+    connection::Total,
+    json::{Json, Leaf},
     scope,
 };
 
@@ -58,7 +60,7 @@ impl<E: domain::Table> ColumnSet for domain::Columns<E> {
 /// How rows answer a field.
 pub(crate) enum Step<'a, T> {
     /// Each by itself.
-    Own(fn(&T) -> Result<Value, Failure>),
+    Own(fn(&T, &mut Json) -> Result<(), Failure>),
     /// By a read for all of them.
     Related(Box<dyn Relation<T> + 'a>),
 }
@@ -68,6 +70,8 @@ pub(crate) enum Step<'a, T> {
 pub(crate) struct Below<'a> {
     set: &'a SelectionSet,
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
+    /// The field, and where its arguments are known, for a plan.
+    field: Option<(&'a Positioned<Field>, &'a ContextSelectionSet<'a>)>,
 }
 
 impl<'a> Below<'a> {
@@ -75,7 +79,38 @@ impl<'a> Below<'a> {
         Self {
             set: &ctx.item.node.selection_set.node,
             fragments: &ctx.query_env.fragments,
+            field: None,
         }
+    }
+
+    /// What a plan is made of.
+    fn of_rows(ctx: &'a ContextSelectionSet<'a>) -> Self {
+        Self {
+            set: &ctx.item.node,
+            fragments: &ctx.query_env.fragments,
+            field: None,
+        }
+    }
+
+    /// An argument of the field; what it is by default if it is not given. `None`: it is not of
+    /// this type, and the field's resolver is to say so.
+    pub(crate) fn argument<T: InputType + Default>(self, name: &str) -> Option<T> {
+        let (field, ctx) = self.field?;
+        let (_, value) = ctx
+            .with_field(field)
+            .param_value(name, Some(T::default))
+            .ok()?;
+        Some(value)
+    }
+
+    /// The arguments that every connection takes.
+    pub(crate) fn page_arguments(self) -> Option<PageArguments> {
+        Some(crate::connection::page_arguments(
+            self.argument("first")?,
+            self.argument("after")?,
+            self.argument("last")?,
+            self.argument("before")?,
+        ))
     }
 
     /// Each field that may be selected here, those of all fragments included, with what is
@@ -134,6 +169,58 @@ impl<'a> Below<'a> {
     }
 }
 
+/// Whether a document selects an object under the same name twice, so that the two have to be
+/// merged (section 6.3.2 of the GraphQL specification, "Field Collection"). Only the library does
+/// that, and only with its own values. Where types differ, it may be that it need not.
+///
+/// The document is one whose fragments were followed before, to measure it: there are not too many.
+pub(crate) fn merges(document: &ExecutableDocument) -> bool {
+    let fragments = &document.fragments;
+    let mut operations = document.operations.iter();
+    operations.any(|(_, operation)| {
+        let below = Below {
+            set: &operation.node.selection_set.node,
+            fragments,
+            field: None,
+        };
+        below.merges()
+    })
+}
+
+impl<'a> Below<'a> {
+    fn merges(self) -> bool {
+        let mut objects: Vec<(&str, Self)> = Vec::new();
+        self.objects(&mut objects);
+        let mut names: Vec<&str> = objects.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).any(|pair| pair[0] == pair[1]);
+        twice || objects.into_iter().any(|(_, below)| below.merges())
+    }
+
+    /// Each object that may be selected here, by the name that it has in the answer.
+    fn objects(self, objects: &mut Vec<(&'a str, Self)>) {
+        let inside = |set| Self { set, ..self };
+        for selection in &self.set.items {
+            match &selection.node {
+                Selection::Field(field) => {
+                    let set = &field.node.selection_set.node;
+                    if !set.items.is_empty() {
+                        objects.push((field.node.response_key().node.as_str(), inside(set)));
+                    }
+                }
+                Selection::FragmentSpread(spread) => {
+                    if let Some(of) = self.fragments.get(&spread.node.fragment_name.node) {
+                        inside(&of.node.selection_set.node).objects(objects);
+                    }
+                }
+                Selection::InlineFragment(of) => {
+                    inside(&of.node.selection_set.node).objects(objects);
+                }
+            }
+        }
+    }
+}
+
 /// A field whose values are found for many rows at once.
 pub(crate) trait Relation<T>: Send + Sync {
     /// The field's value for each row, in the order of the rows.
@@ -141,14 +228,42 @@ pub(crate) trait Relation<T>: Send + Sync {
         &'r self,
         rows: &'r [T],
         scope: &'r RequestScope,
-    ) -> BoxFuture<'r, Result<Vec<Value>, Failure>>;
+    ) -> BoxFuture<'r, Result<Values, Failure>>;
 }
 
-/// How the rows of a list answer a selection: each response name with what answers it.
+/// Values that are written.
+#[derive(Default)]
+pub(crate) struct Values {
+    json: Json,
+    /// Where each is; nowhere if it is null.
+    places: Vec<Range<usize>>,
+}
+
+impl Values {
+    fn get(&self, at: usize) -> &str {
+        let place = self.places.get(at).cloned().unwrap_or_default();
+        match self.json.as_str().get(place) {
+            None | Some("") => "null",
+            Some(json) => json,
+        }
+    }
+}
+
+/// How the rows of a list answer a selection.
 struct Plan<'a, T: Row> {
-    fields: Vec<(&'a Name, Answered<'a, T>)>,
+    fields: Vec<Planned<'a, T>>,
+    /// What stands before the fields' values, one after the other.
+    names: String,
     /// What the rows must have been read with.
     columns: T::Columns,
+}
+
+/// A field, and what answers it.
+struct Planned<'a, T> {
+    name: &'a str,
+    /// Where the name is written, with what comes before it and after it.
+    written: Range<usize>,
+    answered: Answered<'a, T>,
 }
 
 enum Answered<'a, T> {
@@ -157,158 +272,240 @@ enum Answered<'a, T> {
 }
 
 impl<'a, T: Row> Plan<'a, T> {
-    fn of(below: Below<'a>) -> Option<Self> {
+    fn of(below: Below<'a>, ctx: &'a ContextSelectionSet<'a>) -> Option<Self> {
         let mut plan = Self {
-            fields: Vec::new(),
+            fields: Vec::with_capacity(below.set.items.len()),
+            names: String::with_capacity(below.set.items.len() * 16),
             columns: T::Columns::default(),
         };
-        plan.add(below)?;
+        plan.add(below, ctx)?;
         Some(plan)
     }
 
     /// A plan without resolvers, whose values no error can come of but a read's.
     fn closed(below: Below<'a>) -> Option<Self> {
-        let plan = Self::of(below)?;
-        let resolver = |(_, step): &(_, Answered<'a, T>)| matches!(step, Answered::Resolver(_));
+        let (_, ctx) = below.field?;
+        let plan = Self::of(below, ctx)?;
+        let resolver = |field: &Planned<'a, T>| matches!(field.answered, Answered::Resolver(_));
         (!plan.fields.iter().any(resolver)).then_some(plan)
     }
 
-    fn add(&mut self, below: Below<'a>) -> Option<()> {
-        let Below { set, fragments } = below;
-        let inside = |set| Below { set, fragments };
+    fn add(&mut self, below: Below<'a>, ctx: &'a ContextSelectionSet<'a>) -> Option<()> {
+        let Below { set, fragments, .. } = below;
+        let inside = |set, field| Below {
+            set,
+            fragments,
+            field,
+        };
         for selection in &set.items {
             match &selection.node {
                 Selection::Field(field) => {
-                    let name = &field.node.response_key().node;
-                    // Selected twice, the two have to be merged.
-                    if self.fields.iter().any(|(other, _)| *other == name) {
-                        return None;
+                    let name = field.node.response_key().node.as_str();
+                    // A leaf: nothing is to be merged where rows are resolved together.
+                    if self.fields.iter().any(|other| other.name == name) {
+                        continue;
                     }
                     self.columns = self.columns.or(T::needs(&field.node.name.node));
+                    let below = inside(&field.node.selection_set.node, Some((field, ctx)));
                     let step = match field.node.name.node.as_str() {
                         "__typename" => Some(Step::Own(type_name::<T>)),
-                        other => T::step(other, inside(&field.node.selection_set.node)),
+                        other => T::step(other, below),
                     };
-                    let answered = step.map_or(Answered::Resolver(field), Answered::Step);
-                    self.fields.push((name, answered));
+                    let begin = self.names.len();
+                    self.names.push_str(if begin == 0 { "{\"" } else { ",\"" });
+                    self.names.push_str(name);
+                    self.names.push_str("\":");
+                    self.fields.push(Planned {
+                        name,
+                        written: begin..self.names.len(),
+                        answered: step.map_or(Answered::Resolver(field), Answered::Step),
+                    });
                 }
                 Selection::FragmentSpread(spread) => {
                     let fragment = &fragments.get(&spread.node.fragment_name.node)?.node;
                     if fragment.type_condition.node.on.node.as_str() != T::type_name() {
                         return None;
                     }
-                    self.add(inside(&fragment.selection_set.node))?;
+                    self.add(inside(&fragment.selection_set.node, None), ctx)?;
                 }
                 Selection::InlineFragment(fragment) => {
                     let on = fragment.node.type_condition.as_ref();
                     if on.is_some_and(|on| on.node.on.node.as_str() != T::type_name()) {
                         return None;
                     }
-                    self.add(inside(&fragment.node.selection_set.node))?;
+                    self.add(inside(&fragment.node.selection_set.node, None), ctx)?;
                 }
             }
         }
         Some(())
     }
 
-    /// What the relations come to: for each step that is one, a value for each row.
-    async fn related(
-        &self,
-        rows: &[T],
-        scope: &RequestScope,
-    ) -> Result<Vec<std::vec::IntoIter<Value>>, Failure> {
+    /// What the relations come to: the values of each step that is one.
+    async fn related(&self, rows: &[T], scope: &RequestScope) -> Result<Vec<Values>, Failure> {
         let reads = self
             .fields
             .iter()
-            .filter_map(|(_, answered)| match answered {
+            .filter_map(|field| match &field.answered {
                 Answered::Step(Step::Related(relation)) => Some(relation.values(rows, scope)),
                 _ => None,
             });
-        let values = try_join_all(reads).await?;
-        Ok(values.into_iter().map(Vec::into_iter).collect())
+        try_join_all(reads).await
     }
 
     /// The rows as objects, of a plan that is closed.
-    async fn objects(&self, rows: &[T], scope: &RequestScope) -> Result<Vec<Value>, Failure> {
+    async fn objects(&self, rows: &[T], scope: &RequestScope) -> Result<Values, Failure> {
         let related = self.related(rows, scope).await?;
-        self.assemble(rows, related, Vec::new())
+        self.write_objects(rows, &related, Vec::new())
     }
 
-    fn assemble(
+    /// The rows as lists of objects, each of so many of them, of a plan that is closed.
+    async fn lists(
         &self,
         rows: &[T],
-        mut related: Vec<std::vec::IntoIter<Value>>,
+        lengths: &[usize],
+        scope: &RequestScope,
+    ) -> Result<Values, Failure> {
+        let related = self.related(rows, scope).await?;
+        self.write_lists(rows, lengths, &related, Vec::new())
+    }
+
+    /// Room for this many rows, with what they are related to.
+    fn room_for(&self, rows: usize, related: &[Values]) -> Json {
+        let related: usize = related.iter().map(|values| values.json.len()).sum();
+        // A value has about as many bytes as an id.
+        Json::with_capacity(related + rows * (self.names.len() + self.fields.len() * 32))
+    }
+
+    fn write_objects(
+        &self,
+        rows: &[T],
+        related: &[Values],
         resolved: Vec<Value>,
-    ) -> Result<Vec<Value>, Failure> {
+    ) -> Result<Values, Failure> {
         let mut resolved = resolved.into_iter();
-        let mut object = |row| {
-            let mut fields = IndexMap::with_capacity(self.fields.len());
-            let mut related = related.iter_mut();
-            for (name, answered) in &self.fields {
-                let value = match answered {
-                    Answered::Step(Step::Own(own)) => own(row)?,
-                    // There is a value for each row.
-                    Answered::Step(Step::Related(_)) => {
-                        related.next().and_then(Iterator::next).unwrap_or_default()
-                    }
-                    Answered::Resolver(_) => resolved.next().unwrap_or_default(),
-                };
-                fields.insert((*name).clone(), value);
+        let mut json = self.room_for(rows.len(), related);
+        let mut places = Vec::with_capacity(rows.len());
+        for (at, row) in rows.iter().enumerate() {
+            let begin = json.len();
+            self.write(at, row, related, &mut resolved, &mut json)?;
+            places.push(begin..json.len());
+        }
+        Ok(Values { json, places })
+    }
+
+    fn write_lists(
+        &self,
+        rows: &[T],
+        lengths: &[usize],
+        related: &[Values],
+        resolved: Vec<Value>,
+    ) -> Result<Values, Failure> {
+        let mut resolved = resolved.into_iter();
+        let mut json = self.room_for(rows.len(), related);
+        let mut places = Vec::with_capacity(lengths.len());
+        let mut rows = rows.iter().enumerate();
+        for length in lengths {
+            let begin = json.len();
+            json.raw("[");
+            for (nth, (at, row)) in rows.by_ref().take(*length).enumerate() {
+                if nth > 0 {
+                    json.raw(",");
+                }
+                self.write(at, row, related, &mut resolved, &mut json)?;
             }
-            Ok(Value::Object(fields))
-        };
-        rows.iter().map(&mut object).collect()
+            json.raw("]");
+            places.push(begin..json.len());
+        }
+        Ok(Values { json, places })
+    }
+
+    /// One row as an object. `resolved`: the values of its resolvers are the next ones.
+    fn write(
+        &self,
+        at: usize,
+        row: &T,
+        related: &[Values],
+        resolved: &mut impl Iterator<Item = Value>,
+        json: &mut Json,
+    ) -> Result<(), Failure> {
+        if self.fields.is_empty() {
+            // All of them were skipped.
+            json.raw("{");
+        }
+        let mut related = related.iter();
+        for field in &self.fields {
+            json.raw(self.names.get(field.written.clone()).unwrap_or_default());
+            match &field.answered {
+                Answered::Step(Step::Own(own)) => own(row, json)?,
+                // There are values of each relation.
+                Answered::Step(Step::Related(_)) => {
+                    json.raw(related.next().map_or("null", |values| values.get(at)));
+                }
+                Answered::Resolver(_) => json.value(&resolved.next().unwrap_or_default()),
+            }
+        }
+        json.raw("}");
+        Ok(())
     }
 }
 
-fn type_name<T: Row>(_: &T) -> Result<Value, Failure> {
-    Ok(Value::String(T::type_name().into_owned()))
+fn type_name<T: Row>(_: &T, json: &mut Json) -> Result<(), Failure> {
+    json.plain(&T::type_name());
+    Ok(())
 }
 
-/// The rows as objects, unless the selection is one for the library. `listed`: they are in a list.
-async fn objects<T: Row>(
+/// How rows stand in an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum As {
+    List,
+    Object,
+}
+
+/// Rows, resolved together, unless the selection is one for the library.
+async fn together<T: Row>(
     ctx: &ContextSelectionSet<'_>,
     rows: &[T],
-    listed: bool,
-) -> ServerResult<Option<Vec<Value>>> {
-    let below = Below {
-        set: &ctx.item.node,
-        fragments: &ctx.query_env.fragments,
-    };
-    let Some(plan) = Plan::<T>::of(below) else {
+    stand: As,
+) -> ServerResult<Option<Value>> {
+    let scope = scope(ctx);
+    if scope.merges {
+        return Ok(None);
+    }
+    let Some(plan) = Plan::<T>::of(Below::of_rows(ctx), ctx) else {
         return Ok(None);
     };
     let mut resolvers: Vec<BoxFuture<'_, ServerResult<Value>>> = Vec::new();
     for (at, row) in rows.iter().enumerate() {
-        for (_, answered) in &plan.fields {
-            let Answered::Resolver(field) = answered else {
+        for field in &plan.fields {
+            let Answered::Resolver(field) = field.answered else {
                 continue;
             };
-            let ctx = if listed {
-                ctx.with_index(at)
-            } else {
-                ctx.clone()
+            let ctx = match stand {
+                As::List => ctx.with_index(at),
+                As::Object => ctx.clone(),
             };
             resolvers.push(Box::pin(async move {
                 let resolved = row.resolve_field(&ctx.with_field(field)).await;
                 match resolved {
                     Ok(value) => Ok(value.unwrap_or_default()),
-                    Err(error) => Err(if listed {
-                        ctx.set_error_path(error)
-                    } else {
-                        error
-                    }),
+                    Err(error) if stand == As::List => Err(ctx.set_error_path(error)),
+                    Err(error) => Err(error),
                 }
             }));
         }
     }
-    let scope = scope(ctx);
     let related = async { Ok(plan.related(rows, scope).await) };
-    let (related, resolved) = try_join(related, try_join_all(resolvers)).await?;
+    let (related, resolved) = if resolvers.is_empty() {
+        (related.await?, Vec::new())
+    } else {
+        try_join(related, try_join_all(resolvers)).await?
+    };
+    let written = related.and_then(|related| match stand {
+        As::List => plan.write_lists(rows, &[rows.len()], &related, resolved),
+        As::Object => plan.write_objects(rows, &related, resolved),
+    });
     // Where that failed, each row's resolvers try for themselves, and say where it was.
-    Ok(related
-        .and_then(|related| plan.assemble(rows, related, resolved))
-        .ok())
+    Ok(written.ok().map(|values| values.json.into_value()))
 }
 
 /// A list of rows.
@@ -332,8 +529,8 @@ impl<T: Row> OutputType for List<T> {
         ctx: &ContextSelectionSet<'_>,
         field: &Positioned<Field>,
     ) -> ServerResult<Value> {
-        match objects(ctx, &self.0, true).await? {
-            Some(rows) => Ok(Value::List(rows)),
+        match together(ctx, &self.0, As::List).await? {
+            Some(rows) => Ok(rows),
             None => resolve_list(ctx, field, &self.0, Some(self.0.len())).await,
         }
     }
@@ -363,8 +560,8 @@ impl<T: Row> OutputType for One<T> {
         let Some(row) = &self.0 else {
             return Ok(Value::Null);
         };
-        match objects(ctx, std::slice::from_ref(row), false).await {
-            Ok(Some(mut rows)) => Ok(rows.pop().unwrap_or_default()),
+        match together(ctx, std::slice::from_ref(row), As::Object).await {
+            Ok(Some(row)) => Ok(row),
             Ok(None) => self.0.resolve(ctx, field).await,
             // As the library does where null is allowed.
             Err(error) => {
@@ -432,30 +629,54 @@ where
         &'r self,
         rows: &'r [T],
         scope: &'r RequestScope,
-    ) -> BoxFuture<'r, Result<Vec<Value>, Failure>> {
+    ) -> BoxFuture<'r, Result<Values, Failure>> {
         Box::pin(async move {
-            let mut keys = Vec::with_capacity(rows.len());
+            // Many rows can name the same one: it is read once, and written once.
+            let mut there: Vec<U> = Vec::new();
+            let (mut keys, mut nth) = (Vec::new(), HashMap::with_capacity(rows.len()));
             let mut of_each = Vec::with_capacity(rows.len());
             for row in rows {
                 of_each.push(match (self.key)(row, self.plan.columns)? {
-                    Related::Known(known) => Some(known),
-                    Related::By(key) => {
-                        keys.push(key);
-                        None
+                    Related::Known(None) => Named::Nothing,
+                    Related::Known(Some(row)) => {
+                        there.push(row);
+                        Named::There(there.len() - 1)
                     }
+                    Related::By(key) => Named::Key(*nth.entry(key).or_insert_with_key(|key| {
+                        keys.push(key.clone());
+                        keys.len() - 1
+                    })),
                 });
             }
-            let mut found = scope.loaders.load(keys).await?.into_iter();
-            let of_row = |known: Option<Option<U>>| known.or_else(|| found.next()).flatten();
-            let of_each: Vec<Option<U>> = of_each.into_iter().map(of_row).collect();
-            let is_there: Vec<bool> = of_each.iter().map(Option::is_some).collect();
-            let there: Vec<U> = of_each.into_iter().flatten().collect();
-            let mut objects = self.plan.objects(&there, scope).await?.into_iter();
-            let object = |is_there: bool| is_there.then(|| objects.next()).flatten();
-            let objects = is_there.into_iter().map(object);
-            Ok(objects.map(Option::unwrap_or_default).collect())
+            let found = scope.loaders.load(keys).await?;
+            let place = |row: Option<U>| {
+                there.push(row?);
+                Some(there.len() - 1)
+            };
+            let found: Vec<Option<usize>> = found.into_iter().map(place).collect();
+            let Values { json, places } = self.plan.objects(&there, scope).await?;
+            let place = |named: Named| {
+                let at = match named {
+                    Named::Nothing => None,
+                    Named::There(at) => Some(at),
+                    Named::Key(nth) => found.get(nth).copied().flatten(),
+                };
+                at.and_then(|at| places.get(at).cloned())
+                    .unwrap_or_default()
+            };
+            let places = of_each.into_iter().map(place).collect();
+            Ok(Values { json, places })
         })
     }
+}
+
+/// What a row names.
+enum Named {
+    Nothing,
+    /// One of the rows that are there.
+    There(usize),
+    /// What is found by one of the keys.
+    Key(usize),
 }
 
 /// Some rows of another type for each row.
@@ -490,7 +711,7 @@ where
         &'r self,
         rows: &'r [T],
         scope: &'r RequestScope,
-    ) -> BoxFuture<'r, Result<Vec<Value>, Failure>> {
+    ) -> BoxFuture<'r, Result<Values, Failure>> {
         Box::pin(async move {
             let keys = rows.iter().map(|row| (self.key)(row, self.plan.columns));
             let keys: Vec<K> = keys.collect::<Result<_, _>>()?;
@@ -498,9 +719,7 @@ where
             let length = |of: &Option<Vec<U>>| of.as_ref().map_or(0, Vec::len);
             let lengths: Vec<usize> = found.iter().map(length).collect();
             let all: Vec<U> = found.into_iter().flatten().flatten().collect();
-            let mut objects = self.plan.objects(&all, scope).await?.into_iter();
-            let list = |length| Value::List(objects.by_ref().take(length).collect());
-            Ok(lengths.into_iter().map(list).collect())
+            self.plan.lists(&all, &lengths, scope).await
         })
     }
 }
@@ -525,10 +744,126 @@ impl<T: Row, U: Row> Relation<T> for Beside<'_, T, U> {
         &'r self,
         rows: &'r [T],
         scope: &'r RequestScope,
-    ) -> BoxFuture<'r, Result<Vec<Value>, Failure>> {
+    ) -> BoxFuture<'r, Result<Values, Failure>> {
         Box::pin(async move {
             let there: Vec<U> = rows.iter().map(self.beside).collect();
             self.plan.objects(&there, scope).await
+        })
+    }
+}
+
+/// Rows that each row has with it.
+struct Within<'a, T, U: Row> {
+    within: fn(&T) -> Vec<U>,
+    plan: Plan<'a, U>,
+}
+
+/// A step to rows that each row has with it.
+pub(crate) fn within<'a, T: Row, U: Row>(
+    below: Below<'a>,
+    within: fn(&T) -> Vec<U>,
+) -> Option<Step<'a, T>> {
+    let plan = Plan::closed(below)?;
+    Some(Step::Related(Box::new(Within { within, plan })))
+}
+
+impl<T: Row, U: Row> Relation<T> for Within<'_, T, U> {
+    fn values<'r>(
+        &'r self,
+        rows: &'r [T],
+        scope: &'r RequestScope,
+    ) -> BoxFuture<'r, Result<Values, Failure>> {
+        Box::pin(async move {
+            let (mut all, mut lengths) = (Vec::new(), Vec::with_capacity(rows.len()));
+            for row in rows {
+                let within = (self.within)(row);
+                lengths.push(within.len());
+                all.extend(within);
+            }
+            self.plan.lists(&all, &lengths, scope).await
+        })
+    }
+}
+
+/// The key of the page of a row.
+type PageKey<'a, T, K> = dyn Fn(&T) -> Result<K, Failure> + Send + Sync + 'a;
+
+/// A page for each row.
+struct Pages<'a, T, K, C: Row> {
+    key: Box<PageKey<'a, T, K>>,
+    plan: Plan<'a, C>,
+}
+
+/// A page of a list that is found by this key.
+pub(crate) trait Connection<K>: Row
+where
+    Batch: Loader<K>,
+{
+    /// The page that was found; an empty one if none was.
+    fn of(key: &K, found: Option<<Batch as Loader<K>>::Value>) -> Self;
+}
+
+/// A step to a page for each row, by the key of its loader.
+pub(crate) fn pages<'a, T, K, C>(
+    below: Below<'a>,
+    key: impl Fn(&T) -> Result<K, Failure> + Send + Sync + 'a,
+) -> Option<Step<'a, T>>
+where
+    T: Row,
+    C: Connection<K>,
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    Batch: Loader<K>,
+{
+    let plan = Plan::<C>::closed(below)?;
+    let key = Box::new(key);
+    Some(Step::Related(Box::new(Pages { key, plan })))
+}
+
+impl<T, K, C> Relation<T> for Pages<'_, T, K, C>
+where
+    T: Row,
+    C: Connection<K>,
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    Batch: Loader<K>,
+{
+    fn values<'r>(
+        &'r self,
+        rows: &'r [T],
+        scope: &'r RequestScope,
+    ) -> BoxFuture<'r, Result<Values, Failure>> {
+        Box::pin(async move {
+            let keys: Vec<K> = rows.iter().map(&self.key).collect::<Result<_, _>>()?;
+            let found = scope.loaders.load(keys.clone()).await?;
+            let pages = keys.iter().zip(found);
+            let pages: Vec<C> = pages.map(|(key, found)| C::of(key, found)).collect();
+            self.plan.objects(&pages, scope).await
+        })
+    }
+}
+
+/// How many rows a list has, for each page of one.
+struct Counted<T>(fn(&T) -> Total);
+
+/// A step to the number of rows of each page's whole list.
+pub(crate) fn counted<'a, T: Row>(total: fn(&T) -> Total) -> Step<'a, T> {
+    Step::Related(Box::new(Counted(total)))
+}
+
+impl<T: Row> Relation<T> for Counted<T> {
+    fn values<'r>(
+        &'r self,
+        rows: &'r [T],
+        scope: &'r RequestScope,
+    ) -> BoxFuture<'r, Result<Values, Failure>> {
+        Box::pin(async move {
+            let counts = rows.iter().map(|row| (self.0)(row).count(scope));
+            let mut values = Values::default();
+            for count in try_join_all(counts).await? {
+                let begin = values.json.len();
+                values.json.display(count);
+                values.places.push(begin..values.json.len());
+            }
+            Ok(values)
         })
     }
 }
@@ -538,37 +873,96 @@ pub(crate) fn read<E: domain::Table, T: domain::Readable>(
     row: &domain::View<E>,
     column: E::Column,
 ) -> Result<T, Failure> {
-    row.get(column)
-        .map_err(|fault| Arc::new(domain::Error::from(fault)))
+    row.get(column).map_err(unread)
 }
 
-/// A leaf of an answer.
-pub(crate) trait Leaf {
-    /// As it stands in the answer.
-    fn value(self) -> Value;
+fn unread(fault: domain::Fault) -> Failure {
+    Arc::new(domain::Error::from(fault))
 }
 
-macro_rules! leaves {
+/// The id in a column of a row, if it is not null.
+pub(crate) fn read_id<E: domain::Table>(
+    row: &domain::View<E>,
+    column: E::Column,
+) -> Result<Option<Uuid>, Failure> {
+    row.id(column).map_err(unread)
+}
+
+/// The id in a column of a row that is never null.
+pub(crate) fn read_own_id<E: domain::Table>(
+    row: &domain::View<E>,
+    column: E::Column,
+) -> Result<Uuid, Failure> {
+    let missing = || Arc::new(domain::Error::Internal("an id is null".into()));
+    read_id(row, column)?.ok_or_else(missing)
+}
+
+/// The type of a field that a column alone answers.
+pub(crate) trait Own: Sized {
+    /// Writes the column's value.
+    fn write_column<E: domain::Table>(
+        row: &domain::View<E>,
+        column: E::Column,
+        json: &mut Json,
+    ) -> Result<(), Failure>;
+}
+
+macro_rules! own {
     ($($ty:ty),*) => {$(
-        impl Leaf for $ty {
-            fn value(self) -> Value {
-                ScalarType::to_value(&self)
+        impl Own for $ty {
+            fn write_column<E: domain::Table>(
+                row: &domain::View<E>,
+                column: E::Column,
+                json: &mut Json,
+            ) -> Result<(), Failure> {
+                Leaf::write(read::<E, Self>(row, column)?, json)
             }
         }
     )*};
 }
 
-leaves!(bool, i32, async_graphql::ID, chrono::DateTime<chrono::Utc>);
+own!(bool, i32);
 
-impl Leaf for String {
-    fn value(self) -> Value {
-        Value::String(self)
+type Time = chrono::DateTime<chrono::Utc>;
+
+impl Own for Time {
+    fn write_column<E: domain::Table>(
+        row: &domain::View<E>,
+        column: E::Column,
+        json: &mut Json,
+    ) -> Result<(), Failure> {
+        Leaf::write(row.time(column).map_err(unread)?, json)
     }
 }
 
-impl<T: Leaf> Leaf for Option<T> {
-    fn value(self) -> Value {
-        self.map_or(Value::Null, Leaf::value)
+impl Own for Option<Time> {
+    fn write_column<E: domain::Table>(
+        row: &domain::View<E>,
+        column: E::Column,
+        json: &mut Json,
+    ) -> Result<(), Failure> {
+        Time::write_column(row, column, json)
+    }
+}
+
+/// A text is written from where it lies.
+impl Own for String {
+    fn write_column<E: domain::Table>(
+        row: &domain::View<E>,
+        column: E::Column,
+        json: &mut Json,
+    ) -> Result<(), Failure> {
+        row.text(column).map_err(unread)?.as_deref().write(json)
+    }
+}
+
+impl Own for Option<String> {
+    fn write_column<E: domain::Table>(
+        row: &domain::View<E>,
+        column: E::Column,
+        json: &mut Json,
+    ) -> Result<(), Failure> {
+        String::write_column(row, column, json)
     }
 }
 

@@ -30,8 +30,8 @@ record_fields! {
             /// What it is found by. No other live tag has it.
             slug: String = Slug;
         }
-        needs {
-            posts: Id;
+        pages {
+            posts: PostConnection::step(PostsOf::Tag);
         }
         resolvers {
             /// The posts with this tag, the newest first.

@@ -1,7 +1,7 @@
 //! Users.
 
 use async_graphql::{
-    Context, Enum, ID, InputObject, MaybeUndefined, Object, Value, resolver_utils::enum_value,
+    Context, Enum, ID, InputObject, MaybeUndefined, Object, resolver_utils::enum_value,
 };
 use plimsoll_domain::{
     self as domain, Patch, Role, Scope, Version,
@@ -10,14 +10,15 @@ use plimsoll_domain::{
 };
 
 use crate::{
-    batch::{ProfileOfUser, RecordById},
+    batch::{Failure, ProfileOfUser, RecordById},
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, payload},
     id::decode,
+    json::{Json, Leaf},
     post::PostConnection,
     profile::Profile,
     record::{load, patch_as_is, read, record_fields, removal, write},
-    rows::{Below, Leaf, One},
+    rows::{Below, One},
     scope,
 };
 
@@ -39,9 +40,11 @@ record_fields! {
             /// What they tell about themselves; null if nothing.
             profile: Profile = ProfileOfUser(Id);
         }
+        pages {
+            posts: PostConnection::step(PostsOf::Author);
+        }
         needs {
             email: Id, Email;
-            posts: Id;
         }
         resolvers {
             /// Their e-mail address; null for whoever may not see it.
@@ -96,8 +99,9 @@ pub(crate) enum UserRole {
 }
 
 impl Leaf for UserRole {
-    fn value(self) -> Value {
-        enum_value(self)
+    fn write(self, json: &mut Json) -> std::result::Result<(), Failure> {
+        json.value(&enum_value(self));
+        Ok(())
     }
 }
 

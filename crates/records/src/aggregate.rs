@@ -179,7 +179,7 @@ impl<E: Table> Rows<E> {
         order: &Order<E>,
         on: &impl Reader,
     ) -> Result<Option<E::Model>, Fault> {
-        let mut select = self.select();
+        let mut select = self.select(on.conn().backend());
         order.apply(&mut select);
         select.limit(1);
         let row = on.conn().one(&select, &self.notes()).await?;

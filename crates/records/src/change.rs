@@ -191,7 +191,7 @@ impl<E: Record> Rows<E> {
         tx: &mut Tx,
     ) -> Result<Vec<E::Model>, Fault> {
         let conn = tx.conn();
-        let mut select = self.select();
+        let mut select = self.select(conn.backend());
         select
             .order_by((E::default(), E::ID), sea_orm::Order::Asc)
             .limit(limit);

@@ -12,9 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{TryStreamExt as _, stream::BoxStream};
 use sea_orm::{DbBackend, QueryResult, Statement};
 use sea_query_sqlx::SqlxValues;
-use sqlx::{AssertSqlSafe, Executor as _, MySql, Pool, Postgres, Sqlite, pool::PoolConnection};
+use sqlx::{
+    AssertSqlSafe, Either, Executor as _, MySql, Pool, Postgres, Sqlite, pool::PoolConnection,
+};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{Fault, Isolation, Timing};
@@ -105,7 +108,8 @@ impl<DB: sqlx::Database> Lane<DB> {
             idle => {
                 // Back to the pool with it.
                 drop(idle);
-                Some((self.pool.acquire().await?, Instant::now()))
+                // In a box, once a second: it is large, and part of each statement's future.
+                Some((Box::pin(self.pool.acquire()).await?, Instant::now()))
             }
         };
         Ok(borrowed)
@@ -222,9 +226,8 @@ impl Lease {
     pub(crate) async fn all(&mut self, statement: &Statement) -> Result<Vec<QueryResult>, Fault> {
         each!(self, Lease, borrowed => {
             let (before, connection) = borrowed.start()?;
-            let done = query(statement).fetch_all(connection).await;
-            let rows = borrowed.end(before, done)?;
-            Ok(rows.into_iter().map(Into::into).collect())
+            let done = collect(connection.fetch_many(query(statement))).await;
+            borrowed.end(before, done)
         })
     }
 
@@ -277,6 +280,19 @@ impl Lease {
         each!(self, Lease, borrowed => borrowed.state = State::Clean);
         Ok(())
     }
+}
+
+/// The rows of what a statement answers. `Query::fetch_all` puts each through two streams more.
+async fn collect<D, R: Into<QueryResult>>(
+    mut answers: BoxStream<'_, Result<Either<D, R>, sqlx::Error>>,
+) -> Result<Vec<QueryResult>, sqlx::Error> {
+    let mut rows = Vec::new();
+    while let Some(answer) = answers.try_next().await? {
+        if let Either::Right(row) = answer {
+            rows.push(row.into());
+        }
+    }
+    Ok(rows)
 }
 
 fn query<DB>(statement: &Statement) -> sqlx::query::Query<'_, DB, SqlxValues>

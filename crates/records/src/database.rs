@@ -655,8 +655,7 @@ impl Conn<'_> {
 
     /// Runs a statement, and tells whoever observes of it, with `notes` beside it.
     ///
-    /// In a box of its own: otherwise the three drivers' futures, twenty kilobytes, would be part
-    /// of each resolver that might read something.
+    /// In a box of its own: otherwise it would be part of each future that might read something.
     fn run<'a>(&'a self, ask: Ask<'a>, notes: &'a [Note]) -> BoxFuture<'a, Result<Answer, Fault>> {
         Box::pin(self.run_now(ask, notes))
     }
@@ -920,5 +919,26 @@ fn unreachable_database(engine: &str, place: &str, error: &sqlx::Error) -> Strin
             format!("{engine} at {place} did not answer in time")
         }
         other => format!("no connection to {engine} at {place}: {other}"),
+    }
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a read's future has in it of each statement: a pool's futures are twenty times that.
+    const MOST: usize = 1_024;
+
+    #[tokio::test]
+    async fn a_statement_is_a_small_future() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}/empty.db", folder.path().display());
+        let options = Options {
+            create_missing: true,
+            ..Options::default()
+        };
+        let database = Database::connect(&url, Register::new(), options);
+        let read = database.await.expect("a database").read();
+        let size = std::mem::size_of_val(&read.conn().run_now(Ask::Control(""), &[]));
+        assert!(size <= MOST, "{size} bytes");
     }
 }

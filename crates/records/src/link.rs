@@ -1,6 +1,6 @@
 //! Links: facts of their owner that join two records, in a table of their own.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use sea_orm::{
     EntityTrait, IdenStatic,
@@ -14,7 +14,9 @@ use crate::{
     change::Changed,
     database::sealed::Connected,
     dialect,
+    page::runs,
     rows::{get, table_name},
+    view::Place,
 };
 
 /// A link table: a composite key of owner and target, and a position that orders the targets.
@@ -178,13 +180,11 @@ impl<E: Record> Rows<E> {
         let notes = self.notes();
         let columns = shape.columns(&self, Columns::default());
         let owner = || Expr::col((L::table(), L::owner_column()));
-        let mut found: HashMap<Uuid, Vec<S::Row>> = HashMap::new();
+        let mut found = HashMap::with_capacity(owners.len());
         for chunk in owners.chunks(dialect::KEY_CHUNK) {
             let mut select = self.bare();
             select.expr_as(owner(), "of_owner");
-            for column in columns.iter() {
-                select.expr_as(Expr::col((E::default(), column)), column.as_str());
-            }
+            columns.select(table_name::<E>(), conn.backend(), &mut select);
             select
                 .inner_join(
                     L::table(),
@@ -195,12 +195,19 @@ impl<E: Record> Rows<E> {
                 .order_by_expr(owner(), sea_orm::Order::Asc)
                 .order_by((L::table(), L::POSITION.as_str()), sea_orm::Order::Asc)
                 .order_by((L::table(), L::target_column()), sea_orm::Order::Asc);
-            for row in conn.all(&select, &notes).await? {
-                let targets = found.entry(get(&row, 0)?).or_default();
+            let results = Arc::new(conn.all(&select, &notes).await?);
+            for (owner, rows) in runs(&results)? {
                 // Targets that came back from a deletion can be more than may be set.
-                if targets.len() < L::MAX {
-                    targets.push(shape.read(row, columns, 1)?);
-                }
+                let targets = rows.take(L::MAX).map(|at| {
+                    let results = results.clone();
+                    shape.read(Place {
+                        results,
+                        at,
+                        columns,
+                        offset: 1,
+                    })
+                });
+                found.insert(owner, targets.collect::<Result<_, _>>()?);
             }
         }
         Ok(found)

@@ -1,6 +1,12 @@
 //! Pages by keyset: a cursor names a place in an order, and a page is what lies beyond it.
 
-use std::{cmp::Ordering, collections::HashMap, fmt};
+use std::{
+    cmp::Ordering,
+    collections::HashMap,
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -13,7 +19,12 @@ use sea_orm::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{Columns, Fault, Reader, Rows, Shape, Via, Whole, dialect, record::Table, rows::get};
+use crate::{
+    Columns, Fault, Reader, Rows, Shape, Via, View, Whole, dialect,
+    record::Table,
+    rows::get,
+    view::{Place, Results, id_at},
+};
 
 /// How many rows a page has unless asked otherwise.
 pub const DEFAULT_PAGE: u32 = 20;
@@ -35,6 +46,24 @@ impl Direction {
         match self {
             Self::Ascending => Self::Descending,
             Self::Descending => Self::Ascending,
+        }
+    }
+
+    /// Which of two values of a column comes first: texts by their bytes, as the engines order
+    /// them.
+    fn compare(self, a: &Value, b: &Value) -> Ordering {
+        let ascending = match (a, b) {
+            (Value::ChronoDateTimeUtc(a), Value::ChronoDateTimeUtc(b)) => a.cmp(b),
+            (Value::String(a), Value::String(b)) => a.cmp(b),
+            (Value::Int(a), Value::Int(b)) => a.cmp(b),
+            (Value::BigInt(a), Value::BigInt(b)) => a.cmp(b),
+            (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
+            // A column has one type, which is one of these.
+            _ => Ordering::Equal,
+        };
+        match self {
+            Self::Ascending => ascending,
+            Self::Descending => ascending.reverse(),
         }
     }
 
@@ -85,13 +114,21 @@ impl<E: Table> Order<E> {
         Self { keys }
     }
 
-    fn describe(&self) -> String {
+    /// What cursors of this list in this order begin with.
+    fn fingerprint(&self, list: &str) -> [u8; 8] {
         let parts: Vec<String> = self
             .keys
             .iter()
             .map(|(column, way)| format!("{} {way:?}", column.as_str()))
             .collect();
-        parts.join(",")
+        let digest = Sha256::new()
+            .chain_update(list)
+            .chain_update([0])
+            .chain_update(parts.join(","))
+            .finalize();
+        let mut short = [0; 8];
+        short.copy_from_slice(&digest[..8]);
+        short
     }
 
     /// Whether the values have the columns' number and types. A cursor is not signed: whoever
@@ -132,36 +169,50 @@ impl<E: Table> Order<E> {
     /// Puts rows into this order. Mostly they are: engines answer the rows of one parent in it,
     /// and no statement can promise that of all parents' rows without sorting them once more.
     fn sort<S: Shape<E>>(&self, shape: S, rows: &mut Vec<S::Row>) -> Result<(), Fault> {
+        if self.are_in_order(shape, rows)? {
+            return Ok(());
+        }
         let places = rows.iter().map(|row| self.place(shape, row));
         let places = places.collect::<Result<Vec<_>, _>>()?;
-        let in_order = |pair: &[Vec<Value>]| self.compare(&pair[0], &pair[1]) != Ordering::Greater;
-        if !places.windows(2).all(in_order) {
-            let mut placed: Vec<_> = places.into_iter().zip(std::mem::take(rows)).collect();
-            placed.sort_by(|(a, _), (b, _)| self.compare(a, b));
-            *rows = placed.into_iter().map(|(_, row)| row).collect();
-        }
+        let mut placed: Vec<_> = places.into_iter().zip(std::mem::take(rows)).collect();
+        placed.sort_by(|(a, _), (b, _)| self.compare(a, b));
+        *rows = placed.into_iter().map(|(_, row)| row).collect();
         Ok(())
     }
 
-    /// Which of two places comes first: texts by their bytes, as the engines order them.
+    /// Whether rows are in this order. A further column is looked at only where those before it
+    /// tie.
+    fn are_in_order<S: Shape<E>>(&self, shape: S, rows: &[S::Row]) -> Result<bool, Fault> {
+        let Some((column, way)) = self.keys.first() else {
+            return Ok(true);
+        };
+        let mut before: Option<(&S::Row, Value)> = None;
+        for row in rows {
+            let value = shape.value(row, *column)?;
+            if let Some((other, their_value)) = &before {
+                let mut ordering = way.compare(their_value, &value);
+                for (column, way) in self.keys.iter().skip(1) {
+                    if ordering != Ordering::Equal {
+                        break;
+                    }
+                    let (a, b) = (shape.value(other, *column)?, shape.value(row, *column)?);
+                    ordering = way.compare(&a, &b);
+                }
+                if ordering == Ordering::Greater {
+                    return Ok(false);
+                }
+            }
+            before = Some((row, value));
+        }
+        Ok(true)
+    }
+
+    /// Which of two places comes first.
     fn compare(&self, a: &[Value], b: &[Value]) -> Ordering {
         let ways = self.keys.iter().map(|(_, way)| *way);
-        let places = a.iter().zip(b).zip(ways).map(|((a, b), way)| {
-            let ascending = match (a, b) {
-                (Value::ChronoDateTimeUtc(a), Value::ChronoDateTimeUtc(b)) => a.cmp(b),
-                (Value::String(a), Value::String(b)) => a.cmp(b),
-                (Value::Int(a), Value::Int(b)) => a.cmp(b),
-                (Value::BigInt(a), Value::BigInt(b)) => a.cmp(b),
-                (Value::Uuid(a), Value::Uuid(b)) => a.cmp(b),
-                // A column has one type, which is one of these.
-                _ => Ordering::Equal,
-            };
-            match way {
-                Direction::Ascending => ascending,
-                Direction::Descending => ascending.reverse(),
-            }
-        });
-        places.fold(Ordering::Equal, Ordering::then)
+        let columns = a.iter().zip(b).zip(ways);
+        let columns = columns.map(|((a, b), way)| way.compare(a, b));
+        columns.fold(Ordering::Equal, Ordering::then)
     }
 
     pub(crate) fn apply(&self, select: &mut SelectStatement) {
@@ -294,7 +345,8 @@ pub struct PageRequest<E: Table> {
     size: u32,
     backwards: bool,
     place: Option<Vec<Value>>,
-    list: [u8; 8],
+    /// The list, and the filter it is seen through.
+    list: String,
 }
 
 impl<E: Table> Clone for PageRequest<E> {
@@ -304,7 +356,7 @@ impl<E: Table> Clone for PageRequest<E> {
             size: self.size,
             backwards: self.backwards,
             place: self.place.clone(),
-            list: self.list,
+            list: self.list.clone(),
         }
     }
 }
@@ -342,11 +394,10 @@ impl<E: Table> PageRequest<E> {
         if size > MAX_PAGE {
             return Err(BadPage::TooLarge(name));
         }
-        let list = fingerprint(list, &order.describe());
         let place = match cursor {
             None => None,
             Some(cursor) => Some(
-                decode(cursor, list)
+                decode(cursor, order.fingerprint(list))
                     .filter(|place| order.fits(place))
                     .ok_or(BadPage::ForeignCursor(cursor_name))?,
             ),
@@ -356,7 +407,7 @@ impl<E: Table> PageRequest<E> {
             size,
             backwards,
             place,
-            list,
+            list: list.to_owned(),
         })
     }
 
@@ -382,15 +433,13 @@ impl<E: Table> PageRequest<E> {
         if self.backwards {
             rows.reverse();
         }
-        let cursor = |row: &S::Row| -> Result<Cursor, Fault> {
-            let place = self.order.place(shape, row)?;
-            Ok(Cursor {
-                list: self.list,
-                place,
-            })
+        let list = Listed {
+            name: &self.list,
+            order: &self.order,
+            fingerprint: OnceLock::new(),
         };
-        let rows = rows.into_iter().map(|row| Ok((cursor(&row)?, row)));
-        let rows = rows.collect::<Result<_, Fault>>()?;
+        let cursors = shape.cursors(list, &rows)?;
+        let rows = cursors.into_iter().zip(rows).collect();
         let (has_previous, has_next) = if self.backwards {
             (more, behind)
         } else {
@@ -406,15 +455,95 @@ impl<E: Table> PageRequest<E> {
 
 /// A place in a list. Its text, which [`to_string`](ToString::to_string) makes, is what a client
 /// gives back.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cursor {
-    list: [u8; 8],
-    place: Vec<Value>,
+#[derive(Clone)]
+pub struct Cursor(Named);
+
+#[derive(Clone)]
+enum Named {
+    /// The list's fingerprint, and the place.
+    By([u8; 8], Vec<Value>),
+    /// A row of a page, which knows them.
+    In(Arc<dyn Places>, usize),
+}
+
+/// The rows of one page: each has a place.
+pub(crate) trait Places: Send + Sync {
+    /// The list's fingerprint, and where this row stands in it.
+    fn place(&self, at: usize) -> Result<([u8; 8], Vec<Value>), Fault>;
+}
+
+impl Cursor {
+    /// The cursor of a row of a page.
+    pub(crate) fn in_page(page: Arc<dyn Places>, at: usize) -> Self {
+        Self(Named::In(page, at))
+    }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encode(self.list, &self.place))
+        match &self.0 {
+            Named::By(list, place) => f.write_str(&encode(*list, place)),
+            Named::In(page, at) => {
+                // The columns of an order are read whatever is asked for. Else this is a cursor
+                // that no list takes.
+                let (list, place) = page.place(*at).unwrap_or_default();
+                f.write_str(&encode(list, &place))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cursor({self})")
+    }
+}
+
+/// A list and its order, as cursors name them.
+pub struct Listed<'a, E: Table> {
+    name: &'a str,
+    order: &'a Order<E>,
+    fingerprint: OnceLock<[u8; 8]>,
+}
+
+impl<E: Table> Listed<'_, E> {
+    /// The cursor of a row.
+    pub(crate) fn cursor<S: Shape<E>>(&self, shape: S, row: &S::Row) -> Result<Cursor, Fault> {
+        let list = self
+            .fingerprint
+            .get_or_init(|| self.order.fingerprint(self.name));
+        Ok(Cursor(Named::By(*list, self.order.place(shape, row)?)))
+    }
+
+    /// The rows that are found where this one was, with its columns.
+    pub(crate) fn of_views(&self, one: Place<E>) -> Arc<dyn Places> {
+        Arc::new(Views {
+            name: self.name.to_owned(),
+            order: self.order.clone(),
+            fingerprint: OnceLock::new(),
+            one,
+        })
+    }
+}
+
+/// Rows that one statement found.
+struct Views<E: Table> {
+    name: String,
+    order: Order<E>,
+    fingerprint: OnceLock<[u8; 8]>,
+    one: Place<E>,
+}
+
+impl<E: Table> Places for Views<E> {
+    fn place(&self, at: usize) -> Result<([u8; 8], Vec<Value>), Fault> {
+        let list = self
+            .fingerprint
+            .get_or_init(|| self.order.fingerprint(&self.name));
+        let view = View::from(Place {
+            at,
+            ..self.one.clone()
+        });
+        Ok((*list, self.order.place(self.one.columns, &view)?))
     }
 }
 
@@ -482,15 +611,15 @@ impl<E: Table> Rows<E> {
     ) -> Result<Page<S::Row>, Fault> {
         let order = request.reading_order();
         let columns = shape.columns(&self, order.columns());
-        let mut select = self.select_columns(columns);
+        let backend = on.conn().backend();
+        let mut select = self.select_columns(columns, backend);
         order.apply(&mut select);
         select.limit(u64::from(request.size) + 1);
         let Some(place) = &request.place else {
-            let rows = on.conn().all(&select, &self.notes()).await?.into_iter();
-            let rows = rows.map(|row| shape.read(row, columns, 0));
-            return request.page(shape, rows.collect::<Result<_, _>>()?, false);
+            let results = Arc::new(on.conn().all(&select, &self.notes()).await?);
+            let rows = present(&results, 0..results.len(), shape, columns, 0)?;
+            return request.page(shape, rows, false);
         };
-        let backend = on.conn().backend();
         select.cond_where(order.beyond(place, false, backend));
         // One row says whether anything lies behind the cursor, even when the page is empty.
         let mut outer = Query::select();
@@ -503,19 +632,17 @@ impl<E: Table> Rows<E> {
                 "b",
             )
             .join_subquery(sea_orm::JoinType::LeftJoin, select, "r", Expr::val(1).eq(1));
-        for column in columns.iter() {
-            outer.expr_as(Expr::col(("r", column.as_str())), column.as_str());
-        }
+        columns.select("r", backend, &mut outer);
         for (column, way) in &order.keys {
             outer.order_by(("r", column.as_str()), way.sql());
         }
-        let rows = on.conn().all(&outer, &self.notes()).await?;
-        let behind = rows
+        let results = Arc::new(on.conn().all(&outer, &self.notes()).await?);
+        let behind = results
             .first()
             .map(|row| flag(row, 0))
             .transpose()?
             .unwrap_or(false);
-        let rows = present(rows, shape, columns, 1)?;
+        let rows = present(&results, 0..results.len(), shape, columns, 1)?;
         request.page(shape, rows, behind)
     }
 
@@ -557,19 +684,20 @@ impl<E: Table> Rows<E> {
         for chunk in parents.chunks(dialect::KEY_CHUNK) {
             let statement =
                 self.page_of_each_statement(columns, via, chunk, request, conn.backend());
-            let mut found: HashMap<Uuid, (Vec<QueryResult>, bool)> = HashMap::new();
-            for row in conn.all(&statement, &self.notes()).await? {
-                let (rows, behind) = found.entry(get(&row, 0)?).or_default();
-                if request.place.is_some() {
-                    *behind = flag(&row, 1)?;
-                }
-                rows.push(row);
+            let results = Arc::new(conn.all(&statement, &self.notes()).await?);
+            // Each parent has a row, since those without children are joined to nothing. The rows
+            // of one parent stand together, where the engine did not choose otherwise.
+            let mut found: HashMap<Uuid, (Vec<usize>, bool)> = HashMap::with_capacity(chunk.len());
+            for (parent, rows) in runs(&results)? {
+                let behind = request.place.is_some() && flag(&results[rows.start], 1)?;
+                let of_parent = found.entry(parent).or_default();
+                of_parent.0.extend(rows);
+                of_parent.1 = behind;
             }
-            for parent in chunk {
-                let (rows, behind) = found.remove(parent).unwrap_or_default();
-                let mut children = present(rows, shape, columns, offset)?;
+            for (parent, (rows, behind)) in found {
+                let mut children = present(&results, rows, shape, columns, offset)?;
                 order.sort(shape, &mut children)?;
-                pages.insert(*parent, request.page(shape, children, behind)?);
+                pages.insert(parent, request.page(shape, children, behind)?);
             }
         }
         Ok(pages)
@@ -587,7 +715,7 @@ impl<E: Table> Rows<E> {
         let wanted = i64::from(request.size) + 1;
         let lateral = dialect::has_lateral(backend);
 
-        let mut children = self.select_columns(columns);
+        let mut children = self.select_columns(columns, backend);
         via.join(&mut children);
         if let Some(place) = &request.place {
             children.cond_where(order.beyond(place, false, backend));
@@ -604,9 +732,7 @@ impl<E: Table> Rows<E> {
                 "behind",
             );
         }
-        for column in columns.iter() {
-            outer.expr_as(Expr::col(("r", column.as_str())), column.as_str());
-        }
+        columns.select("r", backend, &mut outer);
         if lateral {
             children.and_where(via.parent().eq(key()));
             order.apply(&mut children);
@@ -659,37 +785,49 @@ impl<E: Table> Rows<E> {
     }
 }
 
-/// The rows that a left join found.
+/// Those of the rows that a left join found.
 fn present<E: Table, S: Shape<E>>(
-    rows: Vec<QueryResult>,
+    results: &Results,
+    rows: impl IntoIterator<Item = usize>,
     shape: S,
     columns: Columns<E>,
     offset: usize,
 ) -> Result<Vec<S::Row>, Fault> {
     let key = offset + columns.place(E::KEY).unwrap_or_default();
-    let mut found = Vec::with_capacity(rows.len());
-    for row in rows {
-        if get::<Option<Uuid>>(&row, key)?.is_some() {
-            found.push(shape.read(row, columns, offset)?);
+    let rows = rows.into_iter();
+    let mut found = Vec::with_capacity(rows.size_hint().0);
+    for at in rows {
+        let row = &results[at];
+        if offset == 0 || id_at(row, key)?.is_some() {
+            let results = results.clone();
+            found.push(shape.read(Place {
+                results,
+                at,
+                columns,
+                offset,
+            })?);
         }
     }
     Ok(found)
 }
 
+/// The ids in the first column of some rows, each with those rows that follow each other and have
+/// it.
+pub(crate) fn runs(results: &Results) -> Result<Vec<(Uuid, Range<usize>)>, Fault> {
+    let mut runs: Vec<(Uuid, Range<usize>)> = Vec::new();
+    for (at, row) in results.iter().enumerate() {
+        let id = id_at(row, 0)?.ok_or_else(|| Fault::internal("a row of no parent"))?;
+        match runs.last_mut() {
+            Some((last, rows)) if *last == id => rows.end = at + 1,
+            _ => runs.push((id, at..at + 1)),
+        }
+    }
+    Ok(runs)
+}
+
 /// A truth value: PostgreSQL answers a boolean, the others a number.
 fn flag(row: &QueryResult, column: usize) -> Result<bool, Fault> {
     get::<bool>(row, column).or_else(|_| get::<i64>(row, column).map(|n| n != 0))
-}
-
-fn fingerprint(list: &str, order: &str) -> [u8; 8] {
-    let digest = Sha256::new()
-        .chain_update(list)
-        .chain_update([0])
-        .chain_update(order)
-        .finalize();
-    let mut short = [0; 8];
-    short.copy_from_slice(&digest[..8]);
-    short
 }
 
 /// One value of a cursor, with the type that it must have.

@@ -1,16 +1,16 @@
 //! Reading: which rows, of which scope, with which columns.
 
-use std::{collections::HashMap, marker::PhantomData};
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
 
 use sea_orm::{
-    FromQueryResult, IdenStatic, ModelTrait, QueryResult, Value,
+    DbBackend, FromQueryResult, ModelTrait, QueryResult, Value,
     sea_query::{Condition, Expr, ExprTrait, IntoCondition, Query, SelectStatement},
 };
 use uuid::Uuid;
 
 use crate::{
     Columns, Fault, Link, Note, Reader, Record, Shape, Whole, database::Conn, dialect,
-    record::Table,
+    record::Table, view::Place,
 };
 
 /// Which rows a read sees.
@@ -190,7 +190,7 @@ impl<E: Table> Rows<E> {
     ///
     /// The [`Fault`] of the statement, as for every read.
     pub async fn one(self, on: &impl Reader) -> Result<Option<E::Model>, Fault> {
-        let mut select = self.select();
+        let mut select = self.select(on.conn().backend());
         select.limit(1);
         on.conn()
             .one(&select, &self.notes())
@@ -206,7 +206,7 @@ impl<E: Table> Rows<E> {
     ///
     /// The [`Fault`] of the statement.
     pub async fn latest(self, on: &impl Reader) -> Result<Option<E::Model>, Fault> {
-        let mut select = self.select();
+        let mut select = self.select(on.conn().backend());
         if let Some(deleted_at) = E::DELETED.filter(|_| self.scope != Scope::Live) {
             let deleted_at = Expr::col((E::default(), deleted_at));
             // Engines disagree on where NULL is: it is said.
@@ -229,7 +229,7 @@ impl<E: Table> Rows<E> {
     ///
     /// The [`Fault`] of the statement.
     pub async fn all(self, limit: u64, on: &impl Reader) -> Result<Vec<E::Model>, Fault> {
-        let mut select = self.select();
+        let mut select = self.select(on.conn().backend());
         select
             .order_by((E::default(), E::KEY), sea_orm::Order::Asc)
             .limit(limit);
@@ -299,14 +299,21 @@ impl<E: Table> Rows<E> {
         let columns = shape.columns(&self, Columns::of(&[column]));
         let mut found = HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(dialect::KEY_CHUNK) {
-            let mut select = self.select_columns(columns);
+            let mut select = self.select_columns(columns, conn.backend());
             select.and_where(dialect::is_any_of(
                 conn.backend(),
                 Expr::col((E::default(), column)),
                 chunk,
             ));
-            for row in conn.all(&select, &self.notes()).await? {
-                let row = shape.read(row, columns, 0)?;
+            let results = Arc::new(conn.all(&select, &self.notes()).await?);
+            for at in 0..results.len() {
+                let results = results.clone();
+                let row = shape.read(Place {
+                    results,
+                    at,
+                    columns,
+                    offset: 0,
+                })?;
                 if let Value::Uuid(Some(key)) = shape.value(&row, column)? {
                     found.insert(key, row);
                 }
@@ -383,15 +390,17 @@ impl<E: Table> Rows<E> {
         select.take()
     }
 
-    pub(crate) fn select(&self) -> SelectStatement {
-        self.select_columns(self.columns())
+    pub(crate) fn select(&self, backend: DbBackend) -> SelectStatement {
+        self.select_columns(self.columns(), backend)
     }
 
-    pub(crate) fn select_columns(&self, columns: Columns<E>) -> SelectStatement {
+    pub(crate) fn select_columns(
+        &self,
+        columns: Columns<E>,
+        backend: DbBackend,
+    ) -> SelectStatement {
         let mut select = self.bare();
-        for column in columns.iter() {
-            select.expr_as(Expr::col((E::default(), column)), column.as_str());
-        }
+        columns.select(table_name::<E>(), backend, &mut select);
         select
     }
 

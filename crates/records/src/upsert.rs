@@ -627,12 +627,11 @@ where
             .add_partition_by(Expr::col((E::default(), self.key)))
             .order_by((E::default(), E::DELETED_AT), sea_orm::Order::Desc)
             .order_by((E::default(), E::ID), sea_orm::Order::Desc);
-        let mut ranked = rows.select();
+        let backend = tx.conn().backend();
+        let mut ranked = rows.select(backend);
         ranked.expr_window_as(Expr::cust("ROW_NUMBER()"), window, "place_in_time");
         let mut select = Query::select();
-        for column in rows.columns().iter() {
-            select.expr_as(Expr::col(("r", column.as_str())), column.as_str());
-        }
+        rows.columns().select("r", backend, &mut select);
         select
             .from_subquery(ranked, "r")
             .and_where(Expr::col(("r", "place_in_time")).eq(1));

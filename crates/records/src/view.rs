@@ -1,16 +1,19 @@
 //! What the rows of a read become: SeaORM's models, or views of the columns that were asked for.
 
-use std::{collections::HashMap, fmt, marker::PhantomData, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, fmt, marker::PhantomData, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
-    Condition, IdenStatic as _, Iterable as _, JoinType, ModelTrait as _, QueryResult, TryGetable,
-    Value,
-    sea_query::{Expr, ExprTrait as _, ValueType},
+    Condition, DbBackend, IdenStatic as _, Iterable as _, JoinType, ModelTrait as _, QueryResult,
+    TryGetable, Value,
+    sea_query::{Expr, ExprTrait as _, SelectStatement, ValueType},
 };
+use sqlx::Row as _;
 use uuid::Uuid;
 
 use crate::{
-    Fault, Reader, Rows, dialect,
+    Cursor, Fault, Reader, Rows, dialect,
+    page::Listed,
     record::Table,
     rows::{model, scope_condition},
 };
@@ -109,6 +112,27 @@ impl<E: Table> Columns<E> {
         E::Column::iter().filter(move |column| self.has(*column))
     }
 
+    /// Selects these columns of `table`, under their own names. One text for all of them: a
+    /// statement has no other part that is as long.
+    pub(crate) fn select(self, table: &str, backend: DbBackend, select: &mut SelectStatement) {
+        if self.bits == 0 {
+            return;
+        }
+        let mut text = String::with_capacity(self.len() * (table.len() + 32));
+        for column in self.iter() {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            let column = column.as_str();
+            quote(table, backend, &mut text);
+            text.push('.');
+            quote(column, backend, &mut text);
+            text.push_str(" AS ");
+            quote(column, backend, &mut text);
+        }
+        select.expr(Expr::cust(text));
+    }
+
     /// How many these are.
     fn len(self) -> usize {
         self.bits.count_ones() as usize
@@ -120,6 +144,23 @@ impl<E: Table> Columns<E> {
         let before = self.bits & bit.wrapping_sub(1);
         (self.bits & bit != 0).then_some(before.count_ones() as usize)
     }
+}
+
+/// Writes a name as this engine quotes it.
+fn quote(name: &str, backend: DbBackend, text: &mut String) {
+    let mark = if backend == DbBackend::MySql {
+        '`'
+    } else {
+        '"'
+    };
+    text.push(mark);
+    for (at, part) in name.split(mark).enumerate() {
+        if at > 0 {
+            text.extend([mark, mark]);
+        }
+        text.push_str(part);
+    }
+    text.push(mark);
 }
 
 /// The bit of a column. Columns after the 128th have none, and are never read.
@@ -154,28 +195,48 @@ fn bit<E: Table>(column: E::Column) -> u128 {
 pub struct View<E: Table>(Source<E>);
 
 enum Source<E: Table> {
-    /// What a read found: the columns stand one after the other, behind `offset` others.
-    Row {
-        row: Arc<QueryResult>,
-        columns: Columns<E>,
-        offset: usize,
-    },
+    /// One of the rows that a read found.
+    Row(Place<E>),
     /// A model has all of its columns but those that are deferred.
     Model(Arc<E::Model>),
+}
+
+/// The rows that one statement found.
+pub(crate) type Results = Arc<Vec<QueryResult>>;
+
+/// Where the columns of one row stand in what a statement found: one after the other, behind
+/// `offset` others.
+pub struct Place<E: Table> {
+    pub(crate) results: Results,
+    pub(crate) at: usize,
+    pub(crate) columns: Columns<E>,
+    pub(crate) offset: usize,
+}
+
+impl<E: Table> Clone for Place<E> {
+    fn clone(&self) -> Self {
+        Self {
+            results: self.results.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<E: Table> Place<E> {
+    /// The row, and where in it the column stands.
+    fn of(&self, column: E::Column) -> Result<(&QueryResult, usize), Fault> {
+        let place = self.columns.place(column);
+        let row = self.results.get(self.at);
+        row.zip(place)
+            .map(|(row, place)| (row, self.offset + place))
+            .ok_or_else(|| unread::<E>(column))
+    }
 }
 
 impl<E: Table> Clone for View<E> {
     fn clone(&self) -> Self {
         Self(match &self.0 {
-            Source::Row {
-                row,
-                columns,
-                offset,
-            } => Source::Row {
-                row: row.clone(),
-                columns: *columns,
-                offset: *offset,
-            },
+            Source::Row(place) => Source::Row(place.clone()),
             Source::Model(model) => Source::Model(model.clone()),
         })
     }
@@ -185,23 +246,20 @@ impl<E: Table> fmt::Debug for View<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut view = f.debug_struct("View");
         match &self.0 {
-            Source::Row { columns, .. } => view.field("columns", columns),
+            Source::Row(place) => view.field("columns", &place.columns),
             Source::Model(_) => view.field("columns", &"all"),
         };
         view.finish_non_exhaustive()
     }
 }
 
-impl<E: Table> View<E> {
-    /// The view of columns that stand in a row behind `offset` others.
-    fn at(row: Arc<QueryResult>, columns: Columns<E>, offset: usize) -> Self {
-        Self(Source::Row {
-            row,
-            columns,
-            offset,
-        })
+impl<E: Table> From<Place<E>> for View<E> {
+    fn from(place: Place<E>) -> Self {
+        Self(Source::Row(place))
     }
+}
 
+impl<E: Table> View<E> {
     /// The view of a whole model.
     pub fn of(model: E::Model) -> Self {
         Self(Source::Model(Arc::new(model)))
@@ -215,17 +273,58 @@ impl<E: Table> View<E> {
     /// [`Fault::Internal`] if the column was not read, or is of another type.
     pub fn get<T: Readable>(&self, column: E::Column) -> Result<T, Fault> {
         match &self.0 {
-            Source::Row {
-                row,
-                columns,
-                offset,
-            } => {
-                let place = columns.place(column).ok_or_else(|| unread::<E>(column))?;
-                Ok(T::try_get_by(row, offset + place).map_err(sea_orm::DbErr::from)?)
+            Source::Row(place) => {
+                let (row, at) = place.of(column)?;
+                Ok(T::try_get_by(row, at).map_err(sea_orm::DbErr::from)?)
             }
             Source::Model(model) => {
                 <T as ValueType>::try_from(model.get(column)).map_err(|_| unread::<E>(column))
             }
+        }
+    }
+
+    /// The id in a column, of whatever type the entity has for ids; `None` if it is null.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn id(&self, column: E::Column) -> Result<Option<Uuid>, Fault> {
+        match &self.0 {
+            Source::Row(place) => {
+                let (row, at) = place.of(column)?;
+                id_at(row, at)
+            }
+            Source::Model(_) => self.get(column),
+        }
+    }
+
+    /// The time in a column; `None` if it is null.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn time(&self, column: E::Column) -> Result<Option<DateTime<Utc>>, Fault> {
+        match &self.0 {
+            Source::Row(place) => {
+                let (row, at) = place.of(column)?;
+                time_at(row, at)
+            }
+            Source::Model(_) => self.get(column),
+        }
+    }
+
+    /// The text of a column, where it lies; `None` if it is null.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn text(&self, column: E::Column) -> Result<Option<Cow<'_, str>>, Fault> {
+        match &self.0 {
+            Source::Row(place) => {
+                let (row, at) = place.of(column)?;
+                Ok(text_at(row, at)?.map(Cow::Borrowed))
+            }
+            Source::Model(_) => Ok(self.get::<Option<String>>(column)?.map(Cow::Owned)),
         }
     }
 
@@ -237,12 +336,12 @@ impl<E: Table> View<E> {
         }
         Ok(match column.def().get_column_type() {
             T::DateTime | T::Timestamp | T::TimestampWithTimeZone => {
-                Value::ChronoDateTimeUtc(self.get(column)?)
+                Value::ChronoDateTimeUtc(self.time(column)?)
             }
             T::Char(_) | T::String(_) | T::Text => Value::String(self.get(column)?),
             T::Integer => Value::Int(self.get(column)?),
             T::BigInteger => Value::BigInt(self.get(column)?),
-            T::Uuid => Value::Uuid(self.get(column)?),
+            T::Uuid => Value::Uuid(self.id(column)?),
             other => {
                 let column = column.as_str();
                 return Err(Fault::internal(format!(
@@ -310,7 +409,7 @@ impl<E: Table> Rows<E> {
             .add_option(scope_condition::<P>(parents.scope));
         let mut found = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(dialect::KEY_CHUNK) {
-            let mut select = self.select_columns(columns);
+            let mut select = self.select_columns(columns, conn.backend());
             for column in of_parents.iter() {
                 let name = format!("{BESIDE}{}", column.as_str());
                 select.expr_as(Expr::col((P::default(), column)), name);
@@ -319,12 +418,23 @@ impl<E: Table> Rows<E> {
             select
                 .join(JoinType::LeftJoin, P::default(), is_parent.clone())
                 .and_where(dialect::is_any_of(conn.backend(), key, chunk));
-            for row in conn.all(&select, &notes).await? {
-                let row = Arc::new(row);
-                let view = View::<E>::at(row.clone(), columns, 0);
-                let parent = View::<P>::at(row, of_parents, columns.len());
-                let is_there = parent.get::<Option<Uuid>>(P::KEY)?.is_some();
-                found.insert(view.get(E::KEY)?, (view, is_there.then_some(parent)));
+            let results = Arc::new(conn.all(&select, &notes).await?);
+            for at in 0..results.len() {
+                let view = View::<E>(Source::Row(Place {
+                    results: results.clone(),
+                    at,
+                    columns,
+                    offset: 0,
+                }));
+                let parent = View::<P>(Source::Row(Place {
+                    results: results.clone(),
+                    at,
+                    columns: of_parents,
+                    offset: columns.len(),
+                }));
+                let is_there = parent.id(P::KEY)?.is_some();
+                let id = view.id(E::KEY)?.ok_or_else(|| unread::<E>(E::KEY))?;
+                found.insert(id, (view, is_there.then_some(parent)));
             }
         }
         Ok(found)
@@ -335,6 +445,37 @@ impl<E: Table> Rows<E> {
 pub trait Readable: TryGetable + ValueType {}
 
 impl<T: TryGetable + ValueType> Readable for T {}
+
+/// What stands here in a row, of a type whose values all engines keep in one form. Whether the
+/// column has this type is not asked: it is the type that the entity declares.
+macro_rules! at {
+    ($row:expr, $at:expr) => {
+        if let Some(row) = $row.try_as_pg_row() {
+            Ok(row.try_get_unchecked($at)?)
+        } else if let Some(row) = $row.try_as_sqlite_row() {
+            Ok(row.try_get_unchecked($at)?)
+        } else if let Some(row) = $row.try_as_mysql_row() {
+            Ok(row.try_get_unchecked($at)?)
+        } else {
+            Err(Fault::internal("a row of another engine"))
+        }
+    };
+}
+
+/// The id that stands here in a row.
+pub(crate) fn id_at(row: &QueryResult, at: usize) -> Result<Option<Uuid>, Fault> {
+    at!(row, at)
+}
+
+/// The time that stands here in a row.
+fn time_at(row: &QueryResult, at: usize) -> Result<Option<DateTime<Utc>>, Fault> {
+    at!(row, at)
+}
+
+/// The text that stands here in a row.
+fn text_at(row: &QueryResult, at: usize) -> Result<Option<&str>, Fault> {
+    at!(row, at)
+}
 
 fn unread<E: Table>(column: E::Column) -> Fault {
     let (table, column) = (E::default().table_name().to_owned(), column.as_str());
@@ -364,13 +505,11 @@ pub(crate) mod sealed {
         /// The columns to select of these rows, when those that are `needed` must be there.
         fn columns(&self, rows: &Rows<E>, needed: Columns<E>) -> Columns<E>;
 
-        /// Reads the columns of a row that stand behind `offset` others.
-        fn read(
-            &self,
-            row: QueryResult,
-            columns: Columns<E>,
-            offset: usize,
-        ) -> Result<Self::Row, Fault>;
+        /// Reads the columns of a row.
+        fn read(&self, place: Place<E>) -> Result<Self::Row, Fault>;
+
+        /// The cursors of rows that one statement found: places in this list and order.
+        fn cursors(&self, list: Listed<'_, E>, rows: &[Self::Row]) -> Result<Vec<Cursor>, Fault>;
 
         /// The value of a column that was needed.
         fn value(&self, row: &Self::Row, column: E::Column) -> Result<Value, Fault>;
@@ -384,8 +523,13 @@ impl<E: Table> sealed::Sealed<E> for Whole {
         rows.columns().or(needed)
     }
 
-    fn read(&self, row: QueryResult, _: Columns<E>, _: usize) -> Result<E::Model, Fault> {
-        model::<E>(&row)
+    fn read(&self, place: Place<E>) -> Result<E::Model, Fault> {
+        let (row, _) = place.of(E::KEY)?;
+        model::<E>(row)
+    }
+
+    fn cursors(&self, list: Listed<'_, E>, rows: &[E::Model]) -> Result<Vec<Cursor>, Fault> {
+        rows.iter().map(|row| list.cursor(*self, row)).collect()
     }
 
     fn value(&self, row: &E::Model, column: E::Column) -> Result<Value, Fault> {
@@ -400,8 +544,21 @@ impl<E: Table> sealed::Sealed<E> for Columns<E> {
         self.or(needed)
     }
 
-    fn read(&self, row: QueryResult, columns: Columns<E>, offset: usize) -> Result<View<E>, Fault> {
-        Ok(View::at(Arc::new(row), columns, offset))
+    fn read(&self, place: Place<E>) -> Result<View<E>, Fault> {
+        Ok(View(Source::Row(place)))
+    }
+
+    fn cursors(&self, list: Listed<'_, E>, rows: &[View<E>]) -> Result<Vec<Cursor>, Fault> {
+        let Some(View(Source::Row(first))) = rows.first() else {
+            return rows.iter().map(|row| list.cursor(*self, row)).collect();
+        };
+        // Made when somebody asks for them.
+        let page = list.of_views(first.clone());
+        let cursor = |row: &View<E>| match &row.0 {
+            Source::Row(place) => Ok(Cursor::in_page(page.clone(), place.at)),
+            Source::Model(_) => list.cursor(*self, row),
+        };
+        rows.iter().map(cursor).collect()
     }
 
     fn value(&self, row: &View<E>, column: E::Column) -> Result<Value, Fault> {

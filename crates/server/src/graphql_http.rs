@@ -29,7 +29,6 @@ use plimsoll_graphql::{
     Admitted, Documents,
     limits::{self, Budget, Limits, VariablesWithin},
 };
-use serde::Serialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// The most errors that one answer without data lists. Validation finds thousands
@@ -207,12 +206,7 @@ pub fn reply_with(
             }
         }
     }
-    let body = serde_json::to_vec(&Answer {
-        errors: &response.errors,
-        data: executed.then_some(&response.data),
-        extensions: &response.extensions,
-    });
-    let mut reply = match body {
+    let mut reply = match plimsoll_graphql::write_response(&response, executed) {
         Ok(body) => (status, body).into_response(),
         Err(error) => {
             tracing::error!(%error, "a GraphQL response could not be written as JSON");
@@ -418,18 +412,6 @@ fn not_allowed(message: &str, allow: &'static str) -> Fault {
         message,
     )
     .with(header::ALLOW, allow)
-}
-
-/// The answer's body (section 7.1 of the GraphQL specification): `data` is absent
-/// when nothing was executed, and null when its execution came to nothing.
-#[derive(Serialize)]
-struct Answer<'a> {
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ServerError],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
-    #[serde(skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    extensions: &'a std::collections::BTreeMap<String, Value>,
 }
 
 /// The parameters of a request (section Request Parameters). `extensions` is read

@@ -1,0 +1,287 @@
+//! Answers as JSON text.
+//!
+//! What rows are resolved to together is written at once, and not as the library's values, each
+//! with a map of its fields: that took most of the time of a list. The schema has no scalar whose
+//! values are bytes, so text that is ready stands among the library's values as
+//! [`Value::Binary`].
+
+use std::fmt::Write as _;
+
+use async_graphql::{Response, Value};
+use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
+use uuid::Uuid;
+
+use crate::batch::Failure;
+
+/// JSON text that is being written.
+#[derive(Debug, Default)]
+pub(crate) struct Json(String);
+
+impl Json {
+    /// Nothing yet, with room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A piece of JSON as it is.
+    pub(crate) fn raw(&mut self, json: &str) {
+        self.0.push_str(json);
+    }
+
+    /// A string of which no character needs escaping, such as an id.
+    pub(crate) fn plain(&mut self, text: &str) {
+        self.0.push('"');
+        self.0.push_str(text);
+        self.0.push('"');
+    }
+
+    /// Any string.
+    pub(crate) fn string(&mut self, text: &str) {
+        // What section 7 of RFC 8259 wants escaped. All bytes are looked at, many at a time: that
+        // is faster than to stop at the first.
+        let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+        let any = text.bytes().fold(false, |any, byte| any | is_special(byte));
+        if any {
+            // Of a string, this cannot fail.
+            self.raw(&serde_json::to_string(text).unwrap_or_default());
+        } else {
+            self.plain(text);
+        }
+    }
+
+    /// The id of a record of this type.
+    pub(crate) fn id(&mut self, prefix: &str, id: Uuid) {
+        self.0.push('"');
+        crate::id::write(prefix, id, &mut self.0);
+        self.0.push('"');
+    }
+
+    /// A time, as the scalar `DateTime` is written: `2026-11-28T13:59:36.123456+00:00`.
+    pub(crate) fn time(&mut self, time: DateTime<Utc>) {
+        let (year, nanos) = (time.year(), time.nanosecond());
+        if !(0..=9_999).contains(&year) || !nanos.is_multiple_of(1_000) || nanos >= 1_000_000_000 {
+            // No engine keeps such times.
+            return self.plain(&time.to_rfc3339());
+        }
+        // Chrono's own formatting is for all years, calendars and zones, and takes as long as it
+        // takes to read a row.
+        self.0.push('"');
+        self.digits(year.unsigned_abs(), 4);
+        for (before, number) in [
+            ('-', time.month()),
+            ('-', time.day()),
+            ('T', time.hour()),
+            (':', time.minute()),
+            (':', time.second()),
+        ] {
+            self.0.push(before);
+            self.digits(number, 2);
+        }
+        let micros = nanos / 1_000;
+        if micros > 0 {
+            self.0.push('.');
+            if micros.is_multiple_of(1_000) {
+                self.digits(micros / 1_000, 3);
+            } else {
+                self.digits(micros, 6);
+            }
+        }
+        self.raw("+00:00\"");
+    }
+
+    /// The last so many decimal digits of a number.
+    fn digits(&mut self, number: u32, count: u32) {
+        for place in (0..count).rev() {
+            let digit = number / 10_u32.pow(place) % 10;
+            self.0.push(char::from(b'0' + digit as u8));
+        }
+    }
+
+    /// Whatever is displayed as JSON has it: a number or a truth value.
+    pub(crate) fn display(&mut self, value: impl std::fmt::Display) {
+        // A string takes everything.
+        let _ = write!(self.0, "{value}");
+    }
+
+    /// Any value of the library's.
+    pub(crate) fn value(&mut self, value: &Value) {
+        match value {
+            Value::Null => self.raw("null"),
+            Value::Number(number) => self.display(number),
+            Value::String(text) => self.string(text),
+            Value::Boolean(truth) => self.display(truth),
+            // What was written before, by `into_value`.
+            Value::Binary(json) => self.raw(std::str::from_utf8(json).unwrap_or("null")),
+            Value::Enum(name) => self.plain(name),
+            Value::List(items) => {
+                self.raw("[");
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        self.raw(",");
+                    }
+                    self.value(item);
+                }
+                self.raw("]");
+            }
+            Value::Object(fields) => {
+                self.raw("{");
+                for (at, (name, value)) in fields.iter().enumerate() {
+                    if at > 0 {
+                        self.raw(",");
+                    }
+                    self.string(name);
+                    self.raw(":");
+                    self.value(value);
+                }
+                self.raw("}");
+            }
+        }
+    }
+
+    /// The text as one of the library's values.
+    pub(crate) fn into_value(self) -> Value {
+        Value::Binary(self.0.into_bytes().into())
+    }
+}
+
+/// A response as it is sent (section 7.1 of the GraphQL specification, "Response Format").
+/// `executed`: whether it has the entry `data`.
+///
+/// # Errors
+///
+/// What keeps an extension from being written as JSON.
+pub fn write_response(response: &Response, executed: bool) -> serde_json::Result<String> {
+    let mut json = Json::with_capacity(size(&response.data) + 64);
+    let entry = |json: &mut Json, name: &str| {
+        json.raw(if json.len() == 0 { "{" } else { "," });
+        json.plain(name);
+        json.raw(":");
+    };
+    if !response.errors.is_empty() {
+        entry(&mut json, "errors");
+        json.raw(&serde_json::to_string(&response.errors)?);
+    }
+    if executed {
+        entry(&mut json, "data");
+        json.value(&response.data);
+    }
+    if !response.extensions.is_empty() {
+        entry(&mut json, "extensions");
+        json.raw(&serde_json::to_string(&response.extensions)?);
+    }
+    json.raw("}");
+    Ok(json.0)
+}
+
+/// About how many bytes a value is written with: those of text that is ready.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Binary(json) => json.len(),
+        Value::String(text) => text.len() + 2,
+        Value::List(items) => items.iter().map(size).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| name.len() + 4 + size(value))
+            .sum(),
+        _ => 4,
+    }
+}
+
+/// A leaf of an answer.
+pub(crate) trait Leaf {
+    /// Writes it as it stands in the answer.
+    fn write(self, json: &mut Json) -> Result<(), Failure>;
+}
+
+macro_rules! leaves {
+    ($($ty:ty: |$leaf:ident, $json:ident| $write:expr;)*) => {$(
+        impl Leaf for $ty {
+            fn write(self, $json: &mut Json) -> Result<(), Failure> {
+                let $leaf = self;
+                $write;
+                Ok(())
+            }
+        }
+    )*};
+}
+
+leaves! {
+    bool: |leaf, json| json.display(leaf);
+    i32: |leaf, json| json.display(leaf);
+    DateTime<Utc>: |leaf, json| json.time(leaf);
+    async_graphql::ID: |leaf, json| json.string(&leaf);
+    &str: |leaf, json| json.string(leaf);
+}
+
+impl<T: Leaf> Leaf for Option<T> {
+    fn write(self, json: &mut Json) -> Result<(), Failure> {
+        match self {
+            None => json.raw("null"),
+            Some(leaf) => leaf.write(json)?,
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_the_library_writes_them() {
+        let value = json!({
+            "null": null, "true": true, "int": -1, "float": 1.5e300, "big": u64::MAX,
+            "text": "\"\\/\u{8}\u{c}\n\r\t\u{0}\u{1f}\u{7f}\u{2028}é😀", "": "",
+            "list": [[], [1, "a"], {}], "\"": {"nested": [null]},
+        });
+        let value = Value::from_json(value).expect("a value");
+        let mut json = Json::default();
+        json.value(&value);
+        assert_eq!(json.as_str(), serde_json::to_string(&value).expect("JSON"));
+    }
+
+    #[test]
+    fn times_are_written_as_the_library_writes_them() {
+        for micros in [
+            0,
+            1,
+            -1,
+            999_999,
+            500_000,
+            120_000,
+            1_000,
+            1_764_338_376_123_456,
+            1_764_338_376_000_000,
+            951_782_399_999_999,
+            253_402_300_799_999_999,
+            253_402_300_800_000_000,
+            -62_167_219_200_000_000,
+            -62_167_219_200_000_001,
+        ] {
+            let time = DateTime::<Utc>::from_timestamp_micros(micros).expect("a time");
+            let mut json = Json::default();
+            json.time(time);
+            let expected = async_graphql::ScalarType::to_value(&time);
+            assert_eq!(json.as_str(), expected.to_string(), "{micros}");
+        }
+    }
+
+    #[test]
+    fn what_is_ready_is_kept() {
+        let mut ready = Json::default();
+        ready.raw(r#"[{"a":"é"}]"#);
+        let mut json = Json::default();
+        json.value(&Value::List(vec![ready.into_value(), Value::Null]));
+        assert_eq!(json.as_str(), r#"[[{"a":"é"}],null]"#);
+    }
+}
