@@ -145,6 +145,35 @@ on_every_engine! {
         }
     }
 
+    async fn a_document_that_is_known_refuses_what_a_new_one_refuses(planted) {
+        let admin = &planted.admin;
+        let known = "mutation Make($input: CreateUserInput!) {
+            createUser(input: $input) { user { name role } errors { message } } }";
+        let input = json!({ "email": "known@example.org", "name": "Known", "role": "MODERATOR" });
+        let made = planted.server.ask(admin, known, json!({ "input": input })).await;
+        assert_eq!(made["data"]["createUser"]["user"]["role"], "MODERATOR", "{made:#}");
+        for (nth, bad) in [
+            json!({ "email": "a@example.org", "name": "A", "role": "KING" }),
+            json!({ "email": "a@example.org", "name": "A", "role": 1 }),
+            json!({ "email": "a@example.org", "name": 1 }),
+            json!({ "email": "a@example.org", "name": null }),
+            json!({ "email": "a@example.org" }),
+            json!({ "email": "a@example.org", "name": "A", "crown": true }),
+            json!([]),
+            json!("a@example.org"),
+            json!(null),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let variables = json!({ "input": bad });
+            let refused = planted.server.ask(admin, known, variables.clone()).await;
+            assert!(refused["errors"][0]["message"].is_string(), "{bad}: {refused:#}");
+            let new = format!("{known} # {nth}");
+            assert_eq!(planted.server.ask(admin, &new, variables).await, refused, "{bad}");
+        }
+    }
+
     async fn a_document_that_is_known_is_held_to_its_variables(planted) {
         let query = "query Known($first: Int!, $after: String) {
             posts(first: $first, after: $after) { nodes { title } } }";

@@ -11,12 +11,15 @@ use std::sync::{
 };
 
 use async_graphql::{
-    Request, Value, Variables,
-    parser::types::{BaseType, ExecutableDocument, OperationType, Type},
+    Request, Variables,
+    parser::types::{ExecutableDocument, OperationType},
 };
 use hashlink::LruCache;
 
-use crate::limits::{self, Limits, Refusal};
+use crate::{
+    inputs::Inputs,
+    limits::{self, Limits, Refusal},
+};
 
 /// The bytes of all documents that are kept. Parsed, one takes up to 150 times its text (of
 /// fields with names of one letter), so this is 40 MB at the most; the documents of a large client
@@ -145,7 +148,7 @@ impl Document {
     /// Whether it needs no validation with these variables: it passed before, and each variable
     /// is a plain value of the type that it is declared with. What is used where was looked at
     /// then.
-    pub(crate) fn is_valid_with(&self, variables: &Variables) -> bool {
+    pub(crate) fn is_valid_with(&self, variables: &Variables, inputs: &Inputs) -> bool {
         let mut operations = self.parsed.operations.iter();
         // Of several, validation looks at the one that is executed.
         let (Some((_, operation)), None) = (operations.next(), operations.next()) else {
@@ -156,7 +159,7 @@ impl Document {
             && definitions.all(|definition| {
                 let definition = &definition.node;
                 let value = variables.get(&definition.name.node);
-                value.is_some_and(|value| is_plain(value, &definition.var_type.node))
+                value.is_some_and(|value| inputs.is_plain(value, &definition.var_type.node))
             })
     }
 
@@ -168,20 +171,6 @@ impl Document {
     /// It was executed without an error: it has passed validation.
     pub(crate) fn passed(&self) {
         self.valid.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Whether a value is null where it may be, or else of one of the built-in scalar types (section
-/// 3.5 of the GraphQL specification).
-fn is_plain(value: &Value, ty: &Type) -> bool {
-    let BaseType::Named(name) = &ty.base else {
-        return ty.nullable && *value == Value::Null;
-    };
-    match (name.as_str(), value) {
-        (_, Value::Null) => ty.nullable,
-        ("String" | "ID", Value::String(_)) | ("Boolean", Value::Boolean(_)) => true,
-        ("Int", Value::Number(number)) => number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
-        _ => false,
     }
 }
 
@@ -250,29 +239,69 @@ mod tests {
     #[test]
     fn a_document_is_trusted_with_plain_variables_of_its_types_alone() {
         let documents = documents();
-        let source = "query Named($a: Int!, $b: String, $c: [Int]) { x(a: $a, b: $b, c: $c) }";
-        let variables = |json| Variables::from_json(json);
+        let inputs = Inputs::of(
+            "enum Way { UP DOWN } scalar Time
+             input Point { x: Int! y: Int! = 3 ways: [Way!] at: Time next: Point }",
+        );
+        let source = "query Named($a: Int!, $b: String, $c: [Int], $p: Point!) {
+            x(a: $a, b: $b, c: $c, p: $p) }";
+        let with = |p: serde_json::Value| {
+            let variables = serde_json::json!({ "a": 1, "b": "two", "c": [3], "p": p });
+            Variables::from_json(variables)
+        };
+        let variables = |mut json: serde_json::Value| {
+            json["p"] = serde_json::json!({ "x": 1 });
+            Variables::from_json(json)
+        };
         let good = || variables(serde_json::json!({ "a": 1, "b": "two", "c": null }));
         let request = Request::new(source).variables(good());
         let document = documents
             .admit(request)
             .expect("it is within the limits")
             .document;
-        assert!(!document.is_valid_with(&good()));
+        assert!(!document.is_valid_with(&good(), &inputs));
         document.passed();
-        assert!(document.is_valid_with(&good()));
+        assert!(document.is_valid_with(&good(), &inputs));
         for other in [
             serde_json::json!({ "a": 3_000_000_000_i64, "b": "two", "c": null }),
             serde_json::json!({ "a": "1", "b": "two", "c": null }),
             serde_json::json!({ "a": 1.5, "b": "two", "c": null }),
             serde_json::json!({ "a": null, "b": "two", "c": null }),
             serde_json::json!({ "a": 1, "b": 2, "c": null }),
-            serde_json::json!({ "a": 1, "b": "two", "c": [1] }),
+            serde_json::json!({ "a": 1, "b": "two", "c": 1 }),
+            serde_json::json!({ "a": 1, "b": "two", "c": ["1"] }),
             serde_json::json!({ "a": 1, "c": null }),
         ] {
+            let trusted = document.is_valid_with(&variables(other.clone()), &inputs);
+            assert!(!trusted, "{other}");
+        }
+        for point in [
+            serde_json::json!({ "x": 1, "y": 2, "ways": ["UP"], "at": null, "next": { "x": 2 } }),
+            serde_json::json!({ "x": 1, "ways": [], "next": null }),
+        ] {
             assert!(
-                !document.is_valid_with(&variables(other.clone())),
-                "{other}"
+                document.is_valid_with(&with(point.clone()), &inputs),
+                "{point}"
+            );
+        }
+        for point in [
+            serde_json::json!({}),
+            serde_json::json!({ "x": null }),
+            serde_json::json!({ "x": 1, "y": null }),
+            serde_json::json!({ "x": 1, "z": 1 }),
+            serde_json::json!({ "x": 1, "ways": "UP" }),
+            serde_json::json!({ "x": 1, "ways": ["LEFT"] }),
+            serde_json::json!({ "x": 1, "ways": [null] }),
+            serde_json::json!({ "x": 1, "at": "now" }),
+            serde_json::json!({ "x": 1, "next": { "y": 1 } }),
+            serde_json::json!({ "x": 1, "next": [] }),
+            serde_json::json!([{ "x": 1 }]),
+            serde_json::json!("x"),
+            serde_json::json!(null),
+        ] {
+            assert!(
+                !document.is_valid_with(&with(point.clone()), &inputs),
+                "{point}"
             );
         }
     }

@@ -56,13 +56,15 @@ const DIGITS_OF_UUID: usize = 26;
 /// Writes an id as clients see it. An answer has many: type-safe-id makes a string of each, for
 /// which it checks the prefix and copies it twice.
 pub(crate) fn write(prefix: &str, id: Uuid, text: &mut String) {
+    let (mut bits, mut digits) = (id.as_u128(), [0; DIGITS_OF_UUID]);
+    for digit in digits.iter_mut().rev() {
+        *digit = DIGITS[bits as usize % DIGITS.len()];
+        bits >>= 5;
+    }
     text.push_str(prefix);
     text.push('_');
-    let bits = id.as_u128();
-    for nth in (0..DIGITS_OF_UUID).rev() {
-        let digit = (bits >> (5 * nth)) as usize % DIGITS.len();
-        text.push(char::from(DIGITS[digit]));
-    }
+    // They are ASCII.
+    text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
 }
 
 /// Reads an id of one type; `argument` names where it stood.

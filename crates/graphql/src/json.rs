@@ -66,43 +66,31 @@ impl Json {
 
     /// A time, as the scalar `DateTime` is written: `2026-11-28T13:59:36.123456+00:00`.
     pub(crate) fn time(&mut self, time: DateTime<Utc>) {
+        let time = time.naive_utc();
         let (year, nanos) = (time.year(), time.nanosecond());
         if !(0..=9_999).contains(&year) || !nanos.is_multiple_of(1_000) || nanos >= 1_000_000_000 {
             // No engine keeps such times.
-            return self.plain(&time.to_rfc3339());
+            return self.plain(&time.and_utc().to_rfc3339());
         }
         // Chrono's own formatting is for all years, calendars and zones, and takes as long as it
         // takes to read a row.
-        self.0.push('"');
-        self.digits(year.unsigned_abs(), 4);
-        for (before, number) in [
-            ('-', time.month()),
-            ('-', time.day()),
-            ('T', time.hour()),
-            (':', time.minute()),
-            (':', time.second()),
-        ] {
-            self.0.push(before);
-            self.digits(number, 2);
-        }
+        let mut text = *b"\"0000-00-00T00:00:00.000000";
+        digits(&mut text[1..5], year.unsigned_abs());
+        digits(&mut text[6..8], time.month());
+        digits(&mut text[9..11], time.day());
+        digits(&mut text[12..14], time.hour());
+        digits(&mut text[15..17], time.minute());
+        digits(&mut text[18..20], time.second());
         let micros = nanos / 1_000;
-        if micros > 0 {
-            self.0.push('.');
-            if micros.is_multiple_of(1_000) {
-                self.digits(micros / 1_000, 3);
-            } else {
-                self.digits(micros, 6);
-            }
-        }
+        digits(&mut text[21..], micros);
+        let end = match micros {
+            0 => 20,
+            _ if micros.is_multiple_of(1_000) => 24,
+            _ => text.len(),
+        };
+        // They are ASCII.
+        self.raw(std::str::from_utf8(&text[..end]).unwrap_or_default());
         self.raw("+00:00\"");
-    }
-
-    /// The last so many decimal digits of a number.
-    fn digits(&mut self, number: u32, count: u32) {
-        for place in (0..count).rev() {
-            let digit = number / 10_u32.pow(place) % 10;
-            self.0.push(char::from(b'0' + digit as u8));
-        }
     }
 
     /// Whatever is displayed as JSON has it: a number or a truth value.
@@ -149,6 +137,14 @@ impl Json {
     /// The text as one of the library's values.
     pub(crate) fn into_value(self) -> Value {
         Value::Binary(self.0.into_bytes().into())
+    }
+}
+
+/// Writes the last decimal digits of a number.
+fn digits(text: &mut [u8], mut number: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
     }
 }
 

@@ -11,6 +11,7 @@ pub mod documents;
 mod error;
 mod id;
 mod idempotency;
+mod inputs;
 mod json;
 pub mod limits;
 mod money;
@@ -28,17 +29,16 @@ mod session;
 mod tag;
 mod user;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
     EmptySubscription, MergedObject, Request, Response, SDLExportOptions, Schema, ServerError,
-    ValidationMode, parser::types::TypeSystemDefinition,
+    ValidationMode,
 };
 use futures::future::BoxFuture;
 use plimsoll_domain as domain;
+
+use inputs::Inputs;
 
 pub use documents::{Admitted, Documents};
 pub use error::codes;
@@ -80,8 +80,8 @@ pub struct Api {
     schema: Schema<Query, Mutation, EmptySubscription>,
     /// The same schema, for what needs no validation.
     trusting: Schema<Query, Mutation, EmptySubscription>,
-    /// The names of the schema's types.
-    types: Arc<HashSet<String>>,
+    /// The schema's types.
+    inputs: Arc<Inputs>,
     store: domain::Store,
 }
 
@@ -114,7 +114,7 @@ impl Api {
         let schema = build(max_cost, ValidationMode::Strict);
         Self {
             trusting: build(max_cost, ValidationMode::Fast),
-            types: Arc::new(type_names(&schema.sdl())),
+            inputs: Arc::new(Inputs::of(&schema.sdl())),
             schema,
             store,
         }
@@ -133,7 +133,7 @@ impl Api {
             document,
             ..
         } = admitted;
-        let valid = document.is_valid_with(&request.variables);
+        let valid = document.is_valid_with(&request.variables, &self.inputs);
         if !valid && let Err(refusal) = self.check_types(&mut request) {
             return error::finish(Response::from_errors(vec![refusal]));
         }
@@ -168,7 +168,7 @@ impl Api {
     fn check_types(&self, request: &mut Request) -> Result<(), ServerError> {
         let document = request.parsed_query()?;
         Ok(limits::check_variable_types(document, |name| {
-            self.types.contains(name)
+            self.inputs.has(name)
         })?)
     }
 
@@ -187,20 +187,6 @@ pub fn sdl() -> String {
     let schema = build(DEFAULT_MAX_COST, ValidationMode::Strict);
     let sdl = schema.sdl_with_options(options);
     format!("{}\n", sdl.trim_end())
-}
-
-/// The names of the types in a schema definition.
-fn type_names(sdl: &str) -> HashSet<String> {
-    let definitions = async_graphql::parser::parse_schema(sdl)
-        .map(|document| document.definitions)
-        .unwrap_or_default();
-    let defined = definitions.into_iter().filter_map(|one| match one {
-        TypeSystemDefinition::Type(definition) => Some(definition.node.name.node.to_string()),
-        _ => None,
-    });
-    // Section 3.5.5 of the GraphQL specification, "ID", and before: they need no definition.
-    let built_in = ["Int", "Float", "String", "Boolean", "ID"].map(str::to_owned);
-    defined.chain(built_in).collect()
 }
 
 fn build(

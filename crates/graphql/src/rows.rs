@@ -15,7 +15,6 @@ use async_graphql::{
     ServerResult, Value,
     parser::types::{ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet},
     registry::Registry,
-    resolver_utils::resolve_list,
 };
 use futures::future::{BoxFuture, try_join, try_join_all};
 use plimsoll_domain::{self as domain, PageArguments};
@@ -486,11 +485,7 @@ async fn together<T: Row>(
             };
             resolvers.push(Box::pin(async move {
                 let resolved = row.resolve_field(&ctx.with_field(field)).await;
-                match resolved {
-                    Ok(value) => Ok(value.unwrap_or_default()),
-                    Err(error) if stand == As::List => Err(ctx.set_error_path(error)),
-                    Err(error) => Err(error),
-                }
+                Ok(resolved?.unwrap_or_default())
             }));
         }
     }
@@ -508,7 +503,8 @@ async fn together<T: Row>(
     Ok(written.ok().map(|values| values.json.into_value()))
 }
 
-/// A list of rows.
+/// A list of rows. An error keeps the path of the field that it comes of: the library's lists
+/// (`resolve_list` of async-graphql 8.0.0-rc.5) put that of the row in its place.
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 impl<T: Row> OutputType for List<T> {
@@ -531,7 +527,14 @@ impl<T: Row> OutputType for List<T> {
     ) -> ServerResult<Value> {
         match together(ctx, &self.0, As::List).await? {
             Some(rows) => Ok(rows),
-            None => resolve_list(ctx, field, &self.0, Some(self.0.len())).await,
+            None => {
+                let rows = self.0.iter().enumerate();
+                let values = rows.map(|(at, row)| {
+                    let ctx = ctx.with_index(at);
+                    async move { row.resolve(&ctx, field).await }
+                });
+                Ok(Value::List(try_join_all(values).await?))
+            }
         }
     }
 }
