@@ -5,7 +5,7 @@
 //! values are bytes, so text that is ready stands among the library's values as
 //! [`Value::Binary`].
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use async_graphql::{Response, Value};
 use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
@@ -214,7 +214,7 @@ leaves! {
     i32: |leaf, json| json.display(leaf);
     DateTime<Utc>: |leaf, json| json.time(leaf);
     async_graphql::ID: |leaf, json| json.string(&leaf);
-    &str: |leaf, json| json.string(leaf);
+    Cow<'_, str>: |leaf, json| json.string(&leaf);
 }
 
 impl<T: Leaf> Leaf for Option<T> {

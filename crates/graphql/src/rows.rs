@@ -911,62 +911,29 @@ pub(crate) trait Own: Sized {
 }
 
 macro_rules! own {
-    ($($ty:ty),*) => {$(
+    ($($ty:ty: |$row:ident, $column:ident| $read:expr;)*) => {$(
         impl Own for $ty {
             fn write_column<E: domain::Table>(
-                row: &domain::View<E>,
-                column: E::Column,
+                $row: &domain::View<E>,
+                $column: E::Column,
                 json: &mut Json,
             ) -> Result<(), Failure> {
-                Leaf::write(read::<E, Self>(row, column)?, json)
+                $read.map_err(unread)?.write(json)
             }
         }
     )*};
 }
 
-own!(bool, i32);
-
 type Time = chrono::DateTime<chrono::Utc>;
 
-impl Own for Time {
-    fn write_column<E: domain::Table>(
-        row: &domain::View<E>,
-        column: E::Column,
-        json: &mut Json,
-    ) -> Result<(), Failure> {
-        Leaf::write(row.time(column).map_err(unread)?, json)
-    }
-}
-
-impl Own for Option<Time> {
-    fn write_column<E: domain::Table>(
-        row: &domain::View<E>,
-        column: E::Column,
-        json: &mut Json,
-    ) -> Result<(), Failure> {
-        Time::write_column(row, column, json)
-    }
-}
-
-/// A text is written from where it lies.
-impl Own for String {
-    fn write_column<E: domain::Table>(
-        row: &domain::View<E>,
-        column: E::Column,
-        json: &mut Json,
-    ) -> Result<(), Failure> {
-        row.text(column).map_err(unread)?.as_deref().write(json)
-    }
-}
-
-impl Own for Option<String> {
-    fn write_column<E: domain::Table>(
-        row: &domain::View<E>,
-        column: E::Column,
-        json: &mut Json,
-    ) -> Result<(), Failure> {
-        String::write_column(row, column, json)
-    }
+own! {
+    bool: |row, column| row.get::<bool>(column);
+    i32: |row, column| row.get::<i32>(column);
+    Time: |row, column| row.time(column);
+    Option<Time>: |row, column| row.time(column);
+    // A text is written from where it lies.
+    String: |row, column| row.text(column);
+    Option<String>: |row, column| row.text(column);
 }
 
 /// Whether a field is what the schema calls the method of this name: `published_at` is

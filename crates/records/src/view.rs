@@ -286,7 +286,8 @@ impl<E: Table> View<E> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// [`Fault::Internal`] if the column was not read, or is not an id: the latter is looked at
+    /// in builds with debug assertions, such as tests, and is else taken from the entity.
     pub fn id(&self, column: E::Column) -> Result<Option<Uuid>, Fault> {
         match &self.0 {
             Source::Row(place) => {
@@ -301,7 +302,8 @@ impl<E: Table> View<E> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// [`Fault::Internal`] if the column was not read, or is not a time: the latter is looked at
+    /// in builds with debug assertions, such as tests, and is else taken from the entity.
     pub fn time(&self, column: E::Column) -> Result<Option<DateTime<Utc>>, Fault> {
         match &self.0 {
             Source::Row(place) => {
@@ -316,7 +318,8 @@ impl<E: Table> View<E> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// [`Fault::Internal`] if the column was not read, or is not a text: the latter is looked at
+    /// in builds with debug assertions, such as tests, and is else taken from the entity.
     pub fn text(&self, column: E::Column) -> Result<Option<Cow<'_, str>>, Fault> {
         match &self.0 {
             Source::Row(place) => {
@@ -404,7 +407,7 @@ impl<E: Table> Rows<E> {
         let notes = [self.notes(), parents.notes()].concat();
         let is_parent = Condition::all()
             .add(Expr::col((P::default(), P::KEY)).equals((E::default(), column)))
-            .add(parents.condition.clone())
+            .add_option((!parents.condition.is_empty()).then(|| parents.condition.clone()))
             .add_option(scope_condition::<P>(parents.scope));
         let mut found = HashMap::with_capacity(ids.len());
         for chunk in ids.chunks(dialect::KEY_CHUNK) {
@@ -445,18 +448,25 @@ pub trait Readable: TryGetable + ValueType {}
 
 impl<T: TryGetable + ValueType> Readable for T {}
 
-/// What stands here in a row, of a type whose values all engines keep in one form. Whether the
-/// column has this type is not asked: it is the type that the entity declares.
+/// What stands here in a row, of a type whose values all engines keep in one form. That the column
+/// has this type is known from the entity; tests look whether the database agrees.
 macro_rules! at {
     ($row:expr, $at:expr) => {
         if let Some(row) = $row.try_as_pg_row() {
-            Ok(row.try_get_unchecked($at)?)
+            at!(of row, $at)
         } else if let Some(row) = $row.try_as_sqlite_row() {
-            Ok(row.try_get_unchecked($at)?)
+            at!(of row, $at)
         } else if let Some(row) = $row.try_as_mysql_row() {
-            Ok(row.try_get_unchecked($at)?)
+            at!(of row, $at)
         } else {
             Err(Fault::internal("a row of another engine"))
+        }
+    };
+    (of $row:ident, $at:expr) => {
+        if cfg!(debug_assertions) {
+            Ok($row.try_get($at)?)
+        } else {
+            Ok($row.try_get_unchecked($at)?)
         }
     };
 }
