@@ -83,7 +83,7 @@ impl Loaders {
     /// this type and level.
     pub(crate) async fn load<K>(&self, keys: Vec<K>) -> Loaded<<Batch as Loader<K>>::Value>
     where
-        K: Clone + Eq + Hash + Send + Sync + 'static,
+        K: Send + Sync + 'static,
         Batch: Loader<K>,
     {
         if keys.is_empty() {

@@ -1,6 +1,6 @@
 //! Connections, as the Relay "GraphQL Cursor Connections Specification" has them.
 
-use std::{hash::Hash, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{Enum, Object};
 use plimsoll_domain::{
@@ -244,7 +244,7 @@ where
 /// Counts the list of this key, together with all others of its kind.
 async fn loaded<K>(scope: &RequestScope, key: K) -> Result<u64, Failure>
 where
-    K: Clone + Eq + Hash + Send + Sync + 'static,
+    K: Send + Sync + 'static,
     Batch: Loader<K, Value = u64>,
 {
     let found = scope.loaders.load(vec![key]).await?;

@@ -1,6 +1,6 @@
 //! Documents that were parsed before: clients send the same few again and again.
 //!
-//! A document that passed validation once passes it again unless a variable is of another type.
+//! A document that passed validation once passes it again unless the value of a variable does not.
 //! So it is parsed and validated in full when it first comes, and afterwards only what its
 //! variables can change is looked at: what it comes to ([`Limits`]), what it costs, and their
 //! values.

@@ -1,7 +1,5 @@
 //! What all records have in common, and reading any of them by its id.
 
-use std::hash::Hash;
-
 use async_graphql::{Context, ID, Interface, Object};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -185,7 +183,7 @@ pub(crate) fn load<'a, K>(
     key: K,
 ) -> BoxFuture<'a, Result<Option<<Batch as Loader<K>>::Value>>>
 where
-    K: Send + Sync + Hash + Eq + Clone + 'static,
+    K: Send + Sync + 'static,
     Batch: Loader<K>,
 {
     let loaders = &scope(ctx).loaders;

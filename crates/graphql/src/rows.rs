@@ -696,7 +696,7 @@ pub(crate) fn to_many<'a, T, K, U>(
 where
     T: Row,
     U: Row,
-    K: Hash + Eq + Clone + Send + Sync + 'static,
+    K: Send + Sync + 'static,
     Batch: Loader<K, Value = Vec<U>>,
 {
     let plan = Plan::closed(below)?;
@@ -707,7 +707,7 @@ impl<T, K, U> Relation<T> for ToMany<'_, T, K, U>
 where
     T: Row,
     U: Row,
-    K: Hash + Eq + Clone + Send + Sync + 'static,
+    K: Send + Sync + 'static,
     Batch: Loader<K, Value = Vec<U>>,
 {
     fn values<'r>(
@@ -814,7 +814,7 @@ pub(crate) fn pages<'a, T, K, C>(
 where
     T: Row,
     C: Connection<K>,
-    K: Hash + Eq + Clone + Send + Sync + 'static,
+    K: Clone + Send + Sync + 'static,
     Batch: Loader<K>,
 {
     let plan = Plan::<C>::closed(below)?;
@@ -826,7 +826,7 @@ impl<T, K, C> Relation<T> for Pages<'_, T, K, C>
 where
     T: Row,
     C: Connection<K>,
-    K: Hash + Eq + Clone + Send + Sync + 'static,
+    K: Clone + Send + Sync + 'static,
     Batch: Loader<K>,
 {
     fn values<'r>(
