@@ -124,6 +124,55 @@ on_every_engine! {
         }
     }
 
+    async fn the_ends_of_a_page_are_looked_beyond_where_they_are_asked_about(planted) {
+        let server = &planted.server;
+        for (list, of) in [
+            ("posts", &[][..]),
+            // Pages of several rows, in one statement.
+            ("posts", &["tags", "nodes"][..]),
+        ] {
+            let ask = async |arguments: &str, asked: &str| {
+                let mut query = format!("{list}({arguments}) {{ nodes {{ id }} {asked} }}");
+                if let [parents, nodes] = of {
+                    query = format!("{parents}(first: 2) {{ {nodes} {{ {query} }} }}");
+                }
+                let fragment = match asked.contains("...ends") {
+                    true => "fragment ends on PageInfo { hasPreviousPage hasNextPage }",
+                    false => "",
+                };
+                server.world.statements.take();
+                let data = server.data(&NOBODY, &format!("{{ {query} }} {fragment}"), json!({})).await;
+                let looked_behind = server.world.statements.take().iter().any(|one| one.contains("behind"));
+                let found = match of {
+                    [parents, nodes] => &data[parents][nodes][0][list],
+                    _ => &data[list],
+                };
+                (found["pageInfo"].clone(), looked_behind)
+            };
+            let (info, _) = ask("first: 3", "pageInfo { startCursor endCursor }").await;
+            let (after, before) = (format!("first: 2, after: {}", info["startCursor"]), format!("last: 1, before: {}", info["endCursor"]));
+            for arguments in [&after, &before] {
+                for asked in [
+                    "pageInfo { hasPreviousPage hasNextPage }",
+                    "pageInfo { ...ends }",
+                    "... { pageInfo { ... { hasNextPage } hasPreviousPage } }",
+                    // Merged by the library.
+                    "pageInfo { hasPreviousPage } pageInfo { hasNextPage }",
+                ] {
+                    let both = json!({ "hasPreviousPage": true, "hasNextPage": true });
+                    assert_eq!(ask(arguments, asked).await, (both, true), "{arguments} {asked}");
+                }
+            }
+            let (ahead, behind) = ("hasNextPage", "hasPreviousPage");
+            for (arguments, ahead, behind) in [(&after, ahead, behind), (&before, behind, ahead)] {
+                let found = ask(arguments, &format!("pageInfo {{ {behind} }}")).await;
+                assert_eq!(found, (json!({ behind: true }), true));
+                let found = ask(arguments, &format!("pageInfo {{ {ahead} }}")).await;
+                assert_eq!(found, (json!({ ahead: true }), false), "nobody asked what lies behind");
+            }
+        }
+    }
+
     async fn what_is_selected_twice_is_merged(planted) {
         let once = "{ posts(first: 3) { nodes { id title slug author { id name } } } }";
         let twice = "{ posts(first: 3) { nodes { id title } } ...rest }

@@ -3,12 +3,12 @@ SELECT
 FROM (
   SELECT
     EXISTS (
-      SELECT $1
+      SELECT 1
       FROM "posts"
       WHERE
         "posts"."published" = TRUE
         AND "posts"."deleted_at" IS NULL
-        AND ("posts"."listed_at", "posts"."id") >= ($2, $3)
+        AND ("posts"."listed_at", "posts"."id") >= ($1, $2)
     ) AS "behind"
 ) AS "b"
 LEFT JOIN (
@@ -18,8 +18,8 @@ LEFT JOIN (
   WHERE
     "posts"."published" = TRUE
     AND "posts"."deleted_at" IS NULL
-    AND ("posts"."listed_at", "posts"."id") < ($4, $5)
+    AND ("posts"."listed_at", "posts"."id") < ($3, $4)
   ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
-  LIMIT $6
-) AS "r" ON $7 = $8
+  LIMIT $5
+) AS "r" ON 1 = 1
 ORDER BY "r"."listed_at" DESC, "r"."id" DESC;

@@ -3,7 +3,7 @@ SELECT
 FROM (
   SELECT
     EXISTS (
-      SELECT ?
+      SELECT 1
       FROM "posts"
       WHERE
         "posts"."published" = TRUE
@@ -21,5 +21,5 @@ LEFT JOIN (
     AND ("posts"."listed_at", "posts"."id") < (?, ?)
   ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
   LIMIT ?
-) AS "r" ON ? = ?
+) AS "r" ON 1 = 1
 ORDER BY "r"."listed_at" DESC, "r"."id" DESC;

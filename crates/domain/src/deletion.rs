@@ -8,8 +8,8 @@ use sea_orm::ColumnTrait;
 use uuid::Uuid;
 
 use crate::{
-    AnyRecord, Deletion, Direction, Error, Page, PageArguments, Read, RecordKind, Request, Result,
-    Retention, Store, Tx, Viewer, access,
+    AnyRecord, Deletion, Direction, Ends, Error, Page, PageArguments, Read, RecordKind, Request,
+    Result, Retention, Store, Tx, Viewer, access,
     policy::{Act, Relation, require},
 };
 
@@ -93,12 +93,16 @@ impl Due {
             let arguments = PageArguments {
                 first: i32::try_from(MAX_PAGE).ok(),
                 after: self.after.take(),
+                ends: Ends {
+                    previous: false,
+                    next: true,
+                },
                 ..PageArguments::default()
             };
             let order = Order::by(deletion_entity::Column::CreatedAt, Direction::Ascending);
             let request = PageRequest::parse("deletions that are due", order, &arguments)?;
             let page = self.rows().page(&request, &self.read).await?;
-            self.more = page.has_next;
+            self.more = page.has_next == Some(true);
             for (cursor, deletion) in page.rows {
                 self.after = Some(cursor.to_string());
                 self.listed.push_back(deletion);

@@ -31,7 +31,7 @@ pub use error::{Error, Invalid, Result};
 pub use money::Money;
 pub use plimsoll_entity::id;
 pub use plimsoll_records::{
-    BadPage, Columns, Cursor, DEFAULT_PAGE, Deletion, Direction, Fault, MAX_PAGE, OnConflict,
+    BadPage, Columns, Cursor, DEFAULT_PAGE, Deletion, Direction, Ends, Fault, MAX_PAGE, OnConflict,
     Options, Page, PageArguments, Read, Readable, Retention, Scope, Seen, Statement, Table, Timing,
     Tx, Version, View, Whole,
 };

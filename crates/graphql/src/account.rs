@@ -61,7 +61,7 @@ record_fields! {
                 #[graphql(desc = "How many, from the back.")] last: Option<i32>,
                 #[graphql(desc = "End before this cursor.")] before: Option<String>,
             ) -> Result<TransferConnection> {
-                let arguments = page_arguments(first, after, last, before);
+                let arguments = page_arguments(ctx, first, after, last, before);
                 TransferConnection::of(ctx, self.get(Column::Id)?, arguments).await
             }
         }
@@ -273,7 +273,7 @@ impl AccountQuery {
         which: ScopeArgument,
     ) -> Result<AccountConnection> {
         let which: Scope = which.into();
-        let arguments = page_arguments(first, after, last, before);
+        let arguments = page_arguments(ctx, first, after, last, before);
         let columns = Below::of(ctx).columns_of_nodes::<Account>();
         let page = read(ctx, move |read, viewer| async move {
             domain::account::page(&read, columns, &viewer, which, &arguments).await

@@ -52,7 +52,7 @@ record_fields! {
                 #[graphql(default, name = "scope", desc = "Deleted categories as well, or alone.")]
                 which: ScopeArgument,
             ) -> Result<CategoryConnection> {
-                let arguments = page_arguments(first, after, last, before);
+                let arguments = page_arguments(ctx, first, after, last, before);
                 let (id, which) = (self.get(Column::Id)?, which.into());
                 let columns = Below::of(ctx).columns_of_nodes::<Category>();
                 let key = ChildrenPage(which, arguments, columns, id);
@@ -71,7 +71,7 @@ record_fields! {
                 #[graphql(desc = "End before this cursor.")] before: Option<String>,
                 #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
             ) -> Result<PostConnection> {
-                let arguments = page_arguments(first, after, last, before);
+                let arguments = page_arguments(ctx, first, after, last, before);
                 let id = self.get(Column::Id)?;
                 PostConnection::of(ctx, PostsOf::Category, id, scope.into(), arguments).await
             }
@@ -198,7 +198,7 @@ impl CategoryQuery {
                 direction.into(),
             ),
         };
-        let arguments = page_arguments(first, after, last, before);
+        let arguments = page_arguments(ctx, first, after, last, before);
         let columns = Below::of(ctx).columns_of_nodes::<Category>();
         let page = read(ctx, move |read, viewer| async move {
             domain::category::page(&read, columns, &viewer, which, order, &arguments).await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, Object};
+use async_graphql::{Context, Enum, Object};
 use plimsoll_domain::{
     self as domain, Cursor, PageArguments, Read, Scope, Viewer,
     post::{PostFilter, PostsOf},
@@ -19,8 +19,8 @@ use crate::{
 /// Where a page lies in its list.
 #[derive(Clone)]
 pub(crate) struct PageInfo {
-    has_previous: bool,
-    has_next: bool,
+    has_previous: Option<bool>,
+    has_next: Option<bool>,
     first: Option<Cursor>,
     last: Option<Cursor>,
 }
@@ -40,13 +40,13 @@ impl PageInfo {
 #[Object]
 impl PageInfo {
     /// Whether there is more before this page.
-    async fn has_previous_page(&self) -> bool {
-        self.has_previous
+    async fn has_previous_page(&self) -> crate::error::Result<bool> {
+        Ok(looked_at(self.has_previous)?)
     }
 
     /// Whether there is more behind this page.
-    async fn has_next_page(&self) -> bool {
-        self.has_next
+    async fn has_next_page(&self) -> crate::error::Result<bool> {
+        Ok(looked_at(self.has_next)?)
     }
 
     /// The cursor of the first edge; null on an empty page.
@@ -60,6 +60,12 @@ impl PageInfo {
     }
 }
 
+/// What was found beyond an end of a page. It is looked for where [`Below::ends`] finds the field.
+fn looked_at(end: Option<bool>) -> Result<bool, Failure> {
+    let unread = || domain::Error::Internal("an end of a page was not looked beyond".into());
+    end.ok_or_else(|| Arc::new(unread()))
+}
+
 impl Row for PageInfo {
     type Columns = ();
 
@@ -67,8 +73,8 @@ impl Row for PageInfo {
 
     fn step<'a>(name: &str, _: Below<'a>) -> Option<Step<'a, Self>> {
         Some(Step::Own(match name {
-            "hasPreviousPage" => |info, json| info.has_previous.write(json),
-            "hasNextPage" => |info, json| info.has_next.write(json),
+            "hasPreviousPage" => |info, json| looked_at(info.has_previous)?.write(json),
+            "hasNextPage" => |info, json| looked_at(info.has_next)?.write(json),
             "startCursor" => |info, json| info.first.as_ref().write(json),
             "endCursor" => |info, json| info.last.as_ref().write(json),
             _ => return None,
@@ -124,8 +130,9 @@ impl From<ScopeArgument> for Scope {
     }
 }
 
-/// The arguments that every connection takes.
+/// The arguments that every connection takes, and what its selection asks of the page.
 pub(crate) fn page_arguments(
+    ctx: &Context<'_>,
     first: Option<i32>,
     after: Option<String>,
     last: Option<i32>,
@@ -136,6 +143,7 @@ pub(crate) fn page_arguments(
         after,
         last,
         before,
+        ends: Below::of(ctx).ends(),
     }
 }
 

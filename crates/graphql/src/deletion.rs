@@ -130,7 +130,7 @@ impl DeletionQuery {
         #[graphql(desc = "How many, from the back.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<DeletionConnection> {
-        let arguments = page_arguments(first, after, last, before);
+        let arguments = page_arguments(ctx, first, after, last, before);
         let page = read(ctx, move |read, viewer| async move {
             domain::deletion::page(&read, &viewer, &arguments).await
         })

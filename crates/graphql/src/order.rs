@@ -176,7 +176,7 @@ impl OrderQuery {
         #[graphql(desc = "How many, from the back.")] last: Option<i32>,
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<OrderConnection> {
-        let arguments = page_arguments(first, after, last, before);
+        let arguments = page_arguments(ctx, first, after, last, before);
         let columns = Below::of(ctx).columns_of_nodes::<Order>();
         let page = read(ctx, move |read, viewer| async move {
             domain::order::page(&read, columns, &viewer, &arguments).await

@@ -226,7 +226,7 @@ impl PostQuery {
                 direction.into(),
             ),
         };
-        let arguments = page_arguments(first, after, last, before);
+        let arguments = page_arguments(ctx, first, after, last, before);
         let columns = Below::of(ctx).columns_of_nodes::<Post>();
         let page = read(ctx, move |read, viewer| async move {
             domain::post::page(&read, columns, &viewer, which, filter, order, &arguments).await

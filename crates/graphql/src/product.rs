@@ -154,7 +154,7 @@ impl ProductQuery {
                 direction.into(),
             ),
         };
-        let arguments = page_arguments(first, after, last, before);
+        let arguments = page_arguments(ctx, first, after, last, before);
         let columns = Below::of(ctx).columns_of_nodes::<Product>();
         let page = read(ctx, move |read, viewer| async move {
             domain::product::page(&read, columns, &viewer, which, order, &arguments).await

@@ -17,7 +17,7 @@ use async_graphql::{
     registry::Registry,
 };
 use futures::future::{BoxFuture, try_join, try_join_all};
-use plimsoll_domain::{self as domain, PageArguments};
+use plimsoll_domain::{self as domain, Ends, PageArguments};
 use uuid::Uuid;
 
 use crate::{
@@ -104,12 +104,13 @@ impl<'a> Below<'a> {
 
     /// The arguments that every connection takes.
     pub(crate) fn page_arguments(self) -> Option<PageArguments> {
-        Some(crate::connection::page_arguments(
-            self.argument("first")?,
-            self.argument("after")?,
-            self.argument("last")?,
-            self.argument("before")?,
-        ))
+        Some(PageArguments {
+            first: self.argument("first")?,
+            after: self.argument("after")?,
+            last: self.argument("last")?,
+            before: self.argument("before")?,
+            ends: self.ends(),
+        })
     }
 
     /// Each field that may be selected here, those of all fragments included, with what is
@@ -150,6 +151,23 @@ impl<'a> Below<'a> {
         let mut columns = T::Columns::default();
         self.each(&mut |name, _| columns = columns.or(T::needs(name)));
         columns
+    }
+
+    /// Which ends of a connection's page are asked about here.
+    pub(crate) fn ends(self) -> Ends {
+        let mut ends = Ends {
+            previous: false,
+            next: false,
+        };
+        self.each(&mut |name, below| {
+            if name == "pageInfo" {
+                below.each(&mut |name, _| {
+                    ends.previous |= name == "hasPreviousPage";
+                    ends.next |= name == "hasNextPage";
+                });
+            }
+        });
+        ends
     }
 
     /// The columns that the rows of a connection need for what is selected of it here.

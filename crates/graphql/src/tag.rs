@@ -46,7 +46,7 @@ record_fields! {
                 #[graphql(desc = "End before this cursor.")] before: Option<String>,
                 #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
             ) -> Result<PostConnection> {
-                let arguments = page_arguments(first, after, last, before);
+                let arguments = page_arguments(ctx, first, after, last, before);
                 let id = self.get(Column::Id)?;
                 PostConnection::of(ctx, PostsOf::Tag, id, scope.into(), arguments).await
             }
@@ -142,7 +142,7 @@ impl TagQuery {
                 direction.into(),
             ),
         };
-        let arguments = page_arguments(first, after, last, before);
+        let arguments = page_arguments(ctx, first, after, last, before);
         let columns = Below::of(ctx).columns_of_nodes::<Tag>();
         let page = read(ctx, move |read, viewer| async move {
             domain::tag::page(&read, columns, &viewer, which, order, &arguments).await

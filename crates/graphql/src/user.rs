@@ -69,7 +69,7 @@ record_fields! {
                 #[graphql(desc = "End before this cursor.")] before: Option<String>,
                 #[graphql(default, desc = "Deleted posts as well, or alone.")] scope: ScopeArgument,
             ) -> Result<PostConnection> {
-                let arguments = page_arguments(first, after, last, before);
+                let arguments = page_arguments(ctx, first, after, last, before);
                 let id = self.get(Column::Id)?;
                 PostConnection::of(ctx, PostsOf::Author, id, scope.into(), arguments).await
             }
@@ -193,7 +193,7 @@ impl UserQuery {
                 direction.into(),
             ),
         };
-        let arguments = page_arguments(first, after, last, before);
+        let arguments = page_arguments(ctx, first, after, last, before);
         let columns = Below::of(ctx).columns_of_nodes::<User>();
         let page = read(ctx, move |read, viewer| async move {
             domain::user::page(&read, columns, &viewer, which, order, &arguments).await

@@ -102,7 +102,8 @@ pub use fault::{CODES, Code, CodeRow, ColumnRef, Fault, Meaning, Timing};
 pub use link::Link;
 pub use note::{MadeFor, Note};
 pub use page::{
-    BadPage, Cursor, DEFAULT_PAGE, Direction, MAX_PAGE, Order, Page, PageArguments, PageRequest,
+    BadPage, Cursor, DEFAULT_PAGE, Direction, Ends, MAX_PAGE, Order, Page, PageArguments,
+    PageRequest,
 };
 pub use record::{
     Deferred, Dependent, Fact, OnDelete, Parent, Record, RecordInfo, Register, Table,

@@ -281,6 +281,27 @@ pub struct PageArguments {
     pub last: Option<i32>,
     /// The cursor that the page lies before.
     pub before: Option<String>,
+    /// Which ends of the page the client asked about.
+    pub ends: Ends,
+}
+
+/// Which ends of a page are looked beyond: both, unless told otherwise. What lies behind its cursor
+/// is another read of the list, in the page's own statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ends {
+    /// Whether there are rows before it.
+    pub previous: bool,
+    /// Whether there are rows behind it.
+    pub next: bool,
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self {
+            previous: true,
+            next: true,
+        }
+    }
 }
 
 /// What is wrong with [`PageArguments`].
@@ -324,14 +345,14 @@ pub enum BadPage {
 /// let page = Rows::<book::Entity>::live().page(&request, &database.read()).await?;
 /// let (cursor, book) = &page.rows[0];
 /// assert_eq!(book.title, "The Hull");
-/// assert!(page.has_next && !page.has_previous);
+/// assert_eq!((page.has_previous, page.has_next), (Some(false), Some(true)));
 ///
 /// // The next page lies behind the cursor.
 /// arguments.after = Some(cursor.to_string());
 /// let request = PageRequest::parse("books", by_title(), &arguments)?;
 /// let page = Rows::<book::Entity>::live().page(&request, &database.read()).await?;
 /// assert_eq!(page.rows[0].1.title, "The Mark");
-/// assert!(page.has_previous && !page.has_next);
+/// assert_eq!((page.has_previous, page.has_next), (Some(true), Some(false)));
 ///
 /// // A cursor is good for the list that gave it out, and for no other.
 /// let other = PageRequest::parse("books of an author", by_title(), &arguments);
@@ -345,6 +366,7 @@ pub struct PageRequest<E: Table> {
     size: u32,
     backwards: bool,
     place: Option<Vec<Value>>,
+    ends: Ends,
     /// The list, and the filter it is seen through.
     list: String,
 }
@@ -356,6 +378,7 @@ impl<E: Table> Clone for PageRequest<E> {
             size: self.size,
             backwards: self.backwards,
             place: self.place.clone(),
+            ends: self.ends,
             list: self.list.clone(),
         }
     }
@@ -374,6 +397,7 @@ impl<E: Table> PageRequest<E> {
             after,
             last,
             before,
+            ends,
         } = arguments;
         if first.is_some() && last.is_some() {
             return Err(BadPage::FirstAndLast);
@@ -407,6 +431,7 @@ impl<E: Table> PageRequest<E> {
             size,
             backwards,
             place,
+            ends: *ends,
             list: list.to_owned(),
         })
     }
@@ -420,15 +445,40 @@ impl<E: Table> PageRequest<E> {
         }
     }
 
-    /// Turns rows, read from the cursor away with one more than the page holds, into a page.
+    /// The place whose other side is looked at.
+    fn looked_behind(&self) -> Option<&[Value]> {
+        let asked = match self.backwards {
+            true => self.ends.next,
+            false => self.ends.previous,
+        };
+        self.place.as_deref().filter(|_| asked)
+    }
+
+    /// Whether it is looked for rows beyond the page.
+    fn looks_ahead(&self) -> bool {
+        match self.backwards {
+            true => self.ends.previous,
+            false => self.ends.next,
+        }
+    }
+
+    /// How many rows are read: one more than the page holds, to see whether there are more.
+    fn wanted(&self) -> u32 {
+        self.size + u32::from(self.looks_ahead())
+    }
+
+    /// Turns the [wanted](Self::wanted) rows, read from the cursor away, into a page. `behind` is
+    /// what was found there, if it was looked at.
     fn page<S: Shape<E>>(
         &self,
         shape: S,
         mut rows: Vec<S::Row>,
-        behind: bool,
+        behind: Option<bool>,
     ) -> Result<Page<S::Row>, Fault> {
         let size = self.size as usize;
-        let more = rows.len() > size;
+        let more = self.looks_ahead().then_some(rows.len() > size);
+        // Nothing lies behind the front of a list.
+        let behind = behind.or(self.place.is_none().then_some(false));
         rows.truncate(size);
         if self.backwards {
             rows.reverse();
@@ -552,10 +602,10 @@ impl<E: Table> Places for Views<E> {
 pub struct Page<T> {
     /// The rows, each with the cursor that names its place.
     pub rows: Vec<(Cursor, T)>,
-    /// Whether there are rows before these.
-    pub has_previous: bool,
-    /// Whether there are rows behind these.
-    pub has_next: bool,
+    /// Whether there are rows before these; `None` if nobody [asked](Ends).
+    pub has_previous: Option<bool>,
+    /// Whether there are rows behind these; `None` if nobody [asked](Ends).
+    pub has_next: Option<bool>,
 }
 
 /// A page of nothing.
@@ -563,8 +613,8 @@ impl<T> Default for Page<T> {
     fn default() -> Self {
         Self {
             rows: Vec::new(),
-            has_previous: false,
-            has_next: false,
+            has_previous: Some(false),
+            has_next: Some(false),
         }
     }
 }
@@ -614,13 +664,15 @@ impl<E: Table> Rows<E> {
         let backend = on.conn().backend();
         let mut select = self.select_columns(columns, backend);
         order.apply(&mut select);
-        select.limit(u64::from(request.size) + 1);
-        let Some(place) = &request.place else {
+        select.limit(request.wanted().into());
+        if let Some(place) = &request.place {
+            select.cond_where(order.beyond(place, false, backend));
+        }
+        let Some(place) = request.looked_behind() else {
             let results = Arc::new(on.conn().all(&select, &self.notes()).await?);
             let rows = present(&results, 0..results.len(), shape, columns, 0)?;
-            return request.page(shape, rows, false);
+            return request.page(shape, rows, None);
         };
-        select.cond_where(order.beyond(place, false, backend));
         // One row says whether anything lies behind the cursor, even when the page is empty.
         let mut outer = Query::select();
         outer
@@ -631,17 +683,18 @@ impl<E: Table> Rows<E> {
                     .take(),
                 "b",
             )
-            .join_subquery(sea_orm::JoinType::LeftJoin, select, "r", Expr::val(1).eq(1));
+            .join_subquery(
+                sea_orm::JoinType::LeftJoin,
+                select,
+                "r",
+                Expr::cust("1 = 1"),
+            );
         columns.select("r", backend, &mut outer);
         for (column, way) in &order.keys {
             outer.order_by(("r", column.as_str()), way.sql());
         }
         let results = Arc::new(on.conn().all(&outer, &self.notes()).await?);
-        let behind = results
-            .first()
-            .map(|row| flag(row, 0))
-            .transpose()?
-            .unwrap_or(false);
+        let behind = results.first().map(|row| flag(row, 0)).transpose()?;
         let rows = present(&results, 0..results.len(), shape, columns, 1)?;
         request.page(shape, rows, behind)
     }
@@ -679,7 +732,8 @@ impl<E: Table> Rows<E> {
         let order = request.reading_order();
         let columns = shape.columns(&self, order.columns());
         // What stands before the columns: the parent, and what is behind.
-        let offset = 1 + usize::from(request.place.is_some());
+        let looks_behind = request.looked_behind().is_some();
+        let offset = 1 + usize::from(looks_behind);
         let mut pages = HashMap::with_capacity(parents.len());
         for chunk in parents.chunks(dialect::KEY_CHUNK) {
             let statement =
@@ -687,12 +741,14 @@ impl<E: Table> Rows<E> {
             let results = Arc::new(conn.all(&statement, &self.notes()).await?);
             // Each parent has a row, since those without children are joined to nothing. The rows
             // of one parent stand together, where the engine did not choose otherwise.
-            let mut found: HashMap<Uuid, (Vec<usize>, bool)> = HashMap::with_capacity(chunk.len());
+            let mut found: HashMap<Uuid, (Vec<usize>, Option<bool>)> =
+                HashMap::with_capacity(chunk.len());
             for (parent, rows) in runs(&results)? {
-                let behind = request.place.is_some() && flag(&results[rows.start], 1)?;
                 let of_parent = found.entry(parent).or_default();
+                if looks_behind {
+                    of_parent.1 = Some(flag(&results[rows.start], 1)?);
+                }
                 of_parent.0.extend(rows);
-                of_parent.1 = behind;
             }
             for (parent, (rows, behind)) in found {
                 let mut children = present(&results, rows, shape, columns, offset)?;
@@ -712,7 +768,7 @@ impl<E: Table> Rows<E> {
         backend: DbBackend,
     ) -> SelectStatement {
         let order = request.reading_order();
-        let wanted = i64::from(request.size) + 1;
+        let wanted = request.wanted();
         let lateral = dialect::has_lateral(backend);
 
         let mut children = self.select_columns(columns, backend);
@@ -726,7 +782,7 @@ impl<E: Table> Rows<E> {
         outer
             .expr_as(key(), "parent")
             .from(dialect::keys_table(backend, parents));
-        if let Some(place) = &request.place {
+        if let Some(place) = request.looked_behind() {
             outer.expr_as(
                 self.behind(&order, place, Some((via, key())), backend),
                 "behind",
@@ -736,7 +792,7 @@ impl<E: Table> Rows<E> {
         if lateral {
             children.and_where(via.parent().eq(key()));
             order.apply(&mut children);
-            children.limit(wanted.unsigned_abs());
+            children.limit(wanted.into());
             outer.join_lateral(
                 sea_orm::JoinType::LeftJoin,
                 children,
@@ -759,7 +815,7 @@ impl<E: Table> Rows<E> {
                 "r",
                 Expr::col(("r", "of_parent"))
                     .eq(key())
-                    .and(Expr::col(("r", "rank_in_parent")).lte(wanted)),
+                    .and(Expr::col(("r", "rank_in_parent")).lte(i64::from(wanted))),
             );
         }
         outer.take()
@@ -775,7 +831,7 @@ impl<E: Table> Rows<E> {
     ) -> Expr {
         let mut select = self.bare();
         select
-            .expr(Expr::val(1))
+            .expr(Expr::cust("1"))
             .cond_where(order.reversed().beyond(place, true, backend));
         if let Some((via, parent)) = of {
             via.join(&mut select);

@@ -5,7 +5,7 @@ use std::{
 };
 
 use chrono::{DateTime, Duration, Utc};
-use plimsoll_domain::{Direction, PageArguments, Scope, post::Post};
+use plimsoll_domain::{Direction, Ends, PageArguments, Scope, post::Post};
 use plimsoll_entity::{
     id::{PostId, UserId},
     post, post_tag, user,
@@ -126,6 +126,7 @@ struct Case {
     scope: Scope,
     order: Vec<(Key, Direction)>,
     backwards: bool,
+    ends: Ends,
     by_tag: bool,
     /// The size of each page, and what happens after it.
     steps: Vec<(i32, Vec<Event>)>,
@@ -171,16 +172,18 @@ fn case() -> impl Strategy<Value = Case> {
         select(&SCOPES[..]),
         order(),
         any::<bool>(),
+        any::<[bool; 2]>(),
         any::<bool>(),
         vec((0..6_i32, vec(event(), 0..3)), 1..12),
     )
         .prop_map(
-            |(rows, deleted, scope, order, backwards, by_tag, steps)| Case {
+            |(rows, deleted, scope, order, backwards, [previous, next], by_tag, steps)| Case {
                 rows,
                 deleted,
                 scope,
                 order,
                 backwards,
+                ends: Ends { previous, next },
                 by_tag,
                 steps,
             },
@@ -338,12 +341,14 @@ impl<'a> Walk<'a> {
             PageArguments {
                 last: Some(size),
                 before: cursor,
+                ends: self.case.ends,
                 ..PageArguments::default()
             }
         } else {
             PageArguments {
                 first: Some(size),
                 after: cursor,
+                ends: self.case.ends,
                 ..PageArguments::default()
             }
         };
@@ -375,12 +380,23 @@ impl<'a> Walk<'a> {
         let found: Vec<Uuid> = page.rows.iter().map(|(_, post)| post.uuid()).collect();
         let expected: Vec<Uuid> = expected.iter().map(|post| post.uuid()).collect();
         prop_assert_eq!(found, expected);
-        let flags = (page.has_previous, page.has_next);
-        if backwards {
-            prop_assert_eq!(flags, (more, !behind.is_empty()));
+        let (before, after) = if backwards {
+            (more, !behind.is_empty())
         } else {
-            prop_assert_eq!(flags, (!behind.is_empty(), more));
-        }
+            (!behind.is_empty(), more)
+        };
+        let Ends { previous, next } = self.case.ends;
+        // It is known whether it was asked for or not that nothing lies behind the front.
+        let front = place.is_none();
+        let known = |asked: bool, is_front: bool, found: bool| match is_front {
+            true => Some(false),
+            false => asked.then_some(found),
+        };
+        let expected = (
+            known(previous, front && !backwards, before),
+            known(next, front && backwards, after),
+        );
+        prop_assert_eq!((page.has_previous, page.has_next), expected);
         Ok(())
     }
 

@@ -228,7 +228,7 @@ async fn ids<E: Record>(world: &World, rows: Rows<E>) -> BTreeSet<Uuid> {
     let page = rows.clone().page(&request, &read).await.expect("a page");
     let paged: Vec<Uuid> = page.rows.iter().map(|(_, model)| id(model)).collect();
     assert_eq!(paged, Vec::from_iter(ids.iter().rev().take(3).copied()));
-    assert_eq!(page.has_next, ids.len() > 3);
+    assert_eq!(page.has_next, Some(ids.len() > 3));
     let all: Vec<Uuid> = ids.iter().copied().collect();
     let by_id = rows.by_ids(&all, &read).await.expect("rows are read by id");
     assert_eq!(by_id.len(), ids.len());

@@ -368,10 +368,10 @@ on_every_engine! {
         loop {
             let pages = transfer::pages_of(&read, &by, &arguments, &ids[..1]).await;
             let page = pages.unwrap().remove(&ids[0]).unwrap();
-            assert_eq!(page.has_previous, !found.is_empty());
+            assert_eq!(page.has_previous, Some(!found.is_empty()));
             arguments.after = page.rows.last().map(|(cursor, _)| cursor.to_string());
             found.extend(page.rows.into_iter().map(|(_, transfer)| transfer));
-            if !page.has_next {
+            if page.has_next == Some(false) {
                 break;
             }
         }

@@ -132,14 +132,12 @@ async fn list(database: &Database) -> Result<()> {
     loop {
         let request = PageRequest::parse("books", by_title(), &arguments)?;
         let page = Rows::<book::Entity>::live().page(&request, &read).await?;
+        let more = page.has_next == Some(true);
         for (cursor, book) in page.rows {
-            println!(
-                "a page with {:?}, more behind it: {}",
-                book.title, page.has_next
-            );
+            println!("a page with {:?}, more behind it: {more}", book.title);
             arguments.after = Some(cursor.to_string());
         }
-        if !page.has_next {
+        if !more {
             return Ok(());
         }
     }
