@@ -43,7 +43,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Options {
     /// The most connections that may be open at once, half of them for writing; on SQLite, the
-    /// most that read.
+    /// most that read. There each is a thread with a cache of its own, and never more of them are
+    /// opened than two for each processor, or four.
     pub max_connections: u32,
     /// How long a statement may run on PostgreSQL, MariaDB and MySQL. SQLite has no such limit: a
     /// transaction's holds, and the caller's own.
@@ -82,6 +83,14 @@ impl Options {
     fn halves(&self) -> (u32, u32) {
         let writers = (self.max_connections / 2).max(1);
         (writers, self.max_connections.saturating_sub(writers).max(1))
+    }
+
+    /// How many connections read on SQLite: more than the processors can run answer nothing
+    /// sooner.
+    fn sqlite_readers(&self) -> u32 {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let most = u32::try_from(2 * processors).unwrap_or(u32::MAX).max(4);
+        self.max_connections.clamp(1, most)
     }
 }
 
@@ -824,7 +833,7 @@ async fn sqlite(url: &str, options: &Options) -> Result<Opened, String> {
         .await
         .map_err(cannot)?;
     let reader: SqlitePool = SqlitePoolOptions::new()
-        .max_connections(options.max_connections)
+        .max_connections(options.sqlite_readers())
         .acquire_timeout(options.acquire_timeout)
         .connect_with(base.create_if_missing(false).pragma("query_only", "ON"))
         .await

@@ -16,7 +16,8 @@ pub(super) struct Database {
     /// sqlite:FILE, postgres://USER@HOST/NAME or mysql://USER@HOST/NAME (for MariaDB, too)
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
-    /// The most connections to the database, half of them for writing; on SQLite, the most that read
+    /// The most connections to the database, half of them for writing; on SQLite, the most that read:
+    /// never more than two for each processor, or four
     #[arg(
         long,
         env = "PLIMSOLL_MAX_CONNECTIONS",
