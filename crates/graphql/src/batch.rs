@@ -280,8 +280,8 @@ fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     ids
 }
 
-/// What was found by each of these ids, of which `distinct` were looked for. Whoever alone asks for
-/// something gets it; else each has a copy.
+/// What was found by each of these ids, of which these [`distinct`] ones were looked for. Whoever
+/// alone asks for something gets it; else each has a copy.
 fn each<T: Found>(
     ids: impl ExactSizeIterator<Item = Uuid>,
     distinct: &[Uuid],
@@ -294,9 +294,10 @@ where
         let of_id = |id| found.remove(&id).map(Found::object);
         return ids.map(of_id).collect();
     }
-    let found = found.into_iter().map(|(id, found)| (id, found.object()));
-    let found: HashMap<Uuid, T::Object> = found.collect();
-    ids.map(|id| found.get(&id).cloned()).collect()
+    let of_id = |id| found.remove(id).map(Found::object);
+    let found: Vec<Option<T::Object>> = distinct.iter().map(of_id).collect();
+    let place = |id| distinct.binary_search(&id).ok();
+    ids.map(|id| found.get(place(id)?)?.clone()).collect()
 }
 
 /// Puts keys that differ only in their id together: one call of the domain for each group, with

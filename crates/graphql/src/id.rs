@@ -43,7 +43,10 @@ pub(crate) fn encode<T: PublicId>(id: T) -> ID {
 /// The id of a record of this type, as clients see it.
 pub fn encode_as(prefix: &str, id: Uuid) -> ID {
     let mut text = String::with_capacity(prefix.len() + 1 + DIGITS_OF_UUID);
-    write(prefix, id, &mut text);
+    text.push_str(prefix);
+    text.push('_');
+    // They are ASCII.
+    text.push_str(std::str::from_utf8(&digits(id)).unwrap_or_default());
     ID(text)
 }
 
@@ -53,18 +56,15 @@ const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// 128 bits in digits of five.
 const DIGITS_OF_UUID: usize = 26;
 
-/// Writes an id as clients see it. An answer has many: type-safe-id makes a string of each, for
-/// which it checks the prefix and copies it twice.
-pub(crate) fn write(prefix: &str, id: Uuid, text: &mut String) {
+/// An id as clients see it, without its prefix and `_`: ASCII. An answer has many: type-safe-id
+/// makes a string of each, for which it checks the prefix and copies it twice.
+pub(crate) fn digits(id: Uuid) -> [u8; DIGITS_OF_UUID] {
     let (mut bits, mut digits) = (id.as_u128(), [0; DIGITS_OF_UUID]);
     for digit in digits.iter_mut().rev() {
         *digit = DIGITS[bits as usize % DIGITS.len()];
         bits >>= 5;
     }
-    text.push_str(prefix);
-    text.push('_');
-    // They are ASCII.
-    text.push_str(std::str::from_utf8(&digits).unwrap_or_default());
+    digits
 }
 
 /// Reads an id of one type; `argument` names where it stood.

@@ -5,7 +5,7 @@
 //! values are bytes, so text that is ready stands among the library's values as
 //! [`Value::Binary`].
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, io::Write as _};
 
 use async_graphql::{Response, Value};
 use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
@@ -13,17 +13,17 @@ use uuid::Uuid;
 
 use crate::batch::Failure;
 
-/// JSON text that is being written.
+/// JSON text that is being written: its bytes, since it is never looked at as text again.
 #[derive(Debug, Default)]
-pub(crate) struct Json(String);
+pub(crate) struct Json(Vec<u8>);
 
 impl Json {
     /// Nothing yet, with room for so many bytes.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self(String::with_capacity(bytes))
+        Self(Vec::with_capacity(bytes))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -33,14 +33,19 @@ impl Json {
 
     /// A piece of JSON as it is.
     pub(crate) fn raw(&mut self, json: &str) {
-        self.0.push_str(json);
+        self.ready(json.as_bytes());
+    }
+
+    /// What another one has written.
+    pub(crate) fn ready(&mut self, json: &[u8]) {
+        self.0.extend_from_slice(json);
     }
 
     /// A string of which no character needs escaping, such as an id.
     pub(crate) fn plain(&mut self, text: &str) {
-        self.0.push('"');
-        self.0.push_str(text);
-        self.0.push('"');
+        self.0.push(b'"');
+        self.raw(text);
+        self.0.push(b'"');
     }
 
     /// Any string.
@@ -50,8 +55,8 @@ impl Json {
         let is_special = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
         let any = text.bytes().fold(false, |any, byte| any | is_special(byte));
         if any {
-            // Of a string, this cannot fail.
-            self.raw(&serde_json::to_string(text).unwrap_or_default());
+            // A vector takes everything.
+            let _ = serde_json::to_writer(&mut self.0, text);
         } else {
             self.plain(text);
         }
@@ -59,9 +64,11 @@ impl Json {
 
     /// The id of a record of this type.
     pub(crate) fn id(&mut self, prefix: &str, id: Uuid) {
-        self.0.push('"');
-        crate::id::write(prefix, id, &mut self.0);
-        self.0.push('"');
+        self.0.push(b'"');
+        self.raw(prefix);
+        self.0.push(b'_');
+        self.ready(&crate::id::digits(id));
+        self.0.push(b'"');
     }
 
     /// A time, as the scalar `DateTime` is written: `2026-11-28T13:59:36.123456+00:00`.
@@ -88,14 +95,13 @@ impl Json {
             _ if micros.is_multiple_of(1_000) => 24,
             _ => text.len(),
         };
-        // They are ASCII.
-        self.raw(std::str::from_utf8(&text[..end]).unwrap_or_default());
+        self.ready(&text[..end]);
         self.raw("+00:00\"");
     }
 
     /// Whatever is displayed as JSON has it: a number or a truth value.
     pub(crate) fn display(&mut self, value: impl std::fmt::Display) {
-        // A string takes everything.
+        // A vector takes everything.
         let _ = write!(self.0, "{value}");
     }
 
@@ -107,7 +113,7 @@ impl Json {
             Value::String(text) => self.string(text),
             Value::Boolean(truth) => self.display(truth),
             // What was written before, by `into_value`.
-            Value::Binary(json) => self.raw(std::str::from_utf8(json).unwrap_or("null")),
+            Value::Binary(json) => self.ready(json),
             Value::Enum(name) => self.plain(name),
             Value::List(items) => {
                 self.raw("[");
@@ -136,7 +142,7 @@ impl Json {
 
     /// The text as one of the library's values.
     pub(crate) fn into_value(self) -> Value {
-        Value::Binary(self.0.into_bytes().into())
+        Value::Binary(self.0.into())
     }
 }
 
@@ -154,7 +160,7 @@ fn digits(text: &mut [u8], mut number: u32) {
 /// # Errors
 ///
 /// What keeps an extension from being written as JSON.
-pub fn write_response(response: &Response, executed: bool) -> serde_json::Result<String> {
+pub fn write_response(response: &Response, executed: bool) -> serde_json::Result<Vec<u8>> {
     let mut json = Json::with_capacity(size(&response.data) + 64);
     let entry = |json: &mut Json, name: &str| {
         json.raw(if json.len() == 0 { "{" } else { "," });
@@ -163,7 +169,7 @@ pub fn write_response(response: &Response, executed: bool) -> serde_json::Result
     };
     if !response.errors.is_empty() {
         entry(&mut json, "errors");
-        json.raw(&serde_json::to_string(&response.errors)?);
+        serde_json::to_writer(&mut json.0, &response.errors)?;
     }
     if executed {
         entry(&mut json, "data");
@@ -171,7 +177,7 @@ pub fn write_response(response: &Response, executed: bool) -> serde_json::Result
     }
     if !response.extensions.is_empty() {
         entry(&mut json, "extensions");
-        json.raw(&serde_json::to_string(&response.extensions)?);
+        serde_json::to_writer(&mut json.0, &response.extensions)?;
     }
     json.raw("}");
     Ok(json.0)
@@ -243,7 +249,7 @@ mod tests {
         let value = Value::from_json(value).expect("a value");
         let mut json = Json::default();
         json.value(&value);
-        assert_eq!(json.as_str(), serde_json::to_string(&value).expect("JSON"));
+        assert_eq!(json.0, serde_json::to_vec(&value).expect("JSON"));
     }
 
     #[test]
@@ -268,7 +274,7 @@ mod tests {
             let mut json = Json::default();
             json.time(time);
             let expected = async_graphql::ScalarType::to_value(&time);
-            assert_eq!(json.as_str(), expected.to_string(), "{micros}");
+            assert_eq!(json.0, expected.to_string().as_bytes(), "{micros}");
         }
     }
 
@@ -278,6 +284,6 @@ mod tests {
         ready.raw(r#"[{"a":"é"}]"#);
         let mut json = Json::default();
         json.value(&Value::List(vec![ready.into_value(), Value::Null]));
-        assert_eq!(json.as_str(), r#"[[{"a":"é"}],null]"#);
+        assert_eq!(json.0, r#"[[{"a":"é"}],null]"#.as_bytes());
     }
 }

@@ -257,10 +257,10 @@ pub(crate) struct Values {
 }
 
 impl Values {
-    fn get(&self, at: usize) -> &str {
+    fn get(&self, at: usize) -> &[u8] {
         let place = self.places.get(at).cloned().unwrap_or_default();
-        match self.json.as_str().get(place) {
-            None | Some("") => "null",
+        match self.json.as_bytes().get(place) {
+            None | Some([]) => b"null",
             Some(json) => json,
         }
     }
@@ -456,7 +456,7 @@ impl<'a, T: Row> Plan<'a, T> {
                 Answered::Step(Step::Own(own)) => own(row, json)?,
                 // There are values of each relation.
                 Answered::Step(Step::Related(_)) => {
-                    json.raw(related.next().map_or("null", |values| values.get(at)));
+                    json.ready(related.next().map_or(b"null", |values| values.get(at)));
                 }
                 Answered::Resolver(_) => json.value(&resolved.next().unwrap_or_default()),
             }
@@ -654,7 +654,8 @@ where
         Box::pin(async move {
             // Many rows can name the same one: it is read once, and written once.
             let mut there: Vec<U> = Vec::new();
-            let (mut keys, mut nth) = (Vec::new(), HashMap::with_capacity(rows.len()));
+            let (mut keys, mut nth) = (Vec::new(), Nth::default());
+            nth.reserve(rows.len());
             let mut of_each = Vec::with_capacity(rows.len());
             for row in rows {
                 of_each.push(match (self.key)(row, self.plan.columns)? {
@@ -690,6 +691,10 @@ where
         })
     }
 }
+
+/// Which key it is. A faster hash than the standard library's, whose guard against chosen keys the
+/// rows of a page do not need.
+type Nth<K> = HashMap<K, usize, hashlink::DefaultHashBuilder>;
 
 /// What a row names.
 enum Named {
