@@ -270,13 +270,7 @@ impl Place {
     /// A client with these errands.
     pub(crate) async fn client(&self, errands: Errands) -> anyhow::Result<Same> {
         let connection = match &self.writer {
-            None => {
-                let mut connection = throwaway::connect(&self.url).await?;
-                // As the server does.
-                let plans = "SET plan_cache_mode = force_generic_plan";
-                connection.execute(plans).await?;
-                Connections::Postgres(connection)
-            }
+            None => Connections::Postgres(throwaway::connect(&self.url).await?),
             Some(writer) => Connections::Sqlite {
                 reader: sqlite(&self.url).await?,
                 writer: writer.clone(),
