@@ -369,6 +369,8 @@ pub struct PageRequest<E: Table> {
     ends: Ends,
     /// The list, and the filter it is seen through.
     list: String,
+    /// What its cursors begin with, once that was worked out.
+    fingerprint: OnceLock<[u8; 8]>,
 }
 
 impl<E: Table> Clone for PageRequest<E> {
@@ -380,6 +382,7 @@ impl<E: Table> Clone for PageRequest<E> {
             place: self.place.clone(),
             ends: self.ends,
             list: self.list.clone(),
+            fingerprint: self.fingerprint.clone(),
         }
     }
 }
@@ -418,10 +421,11 @@ impl<E: Table> PageRequest<E> {
         if size > MAX_PAGE {
             return Err(BadPage::TooLarge(name));
         }
+        let fingerprint = OnceLock::new();
         let place = match cursor {
             None => None,
             Some(cursor) => Some(
-                decode(cursor, order.fingerprint(list))
+                decode(cursor, *fingerprint.get_or_init(|| order.fingerprint(list)))
                     .filter(|place| order.fits(place))
                     .ok_or(BadPage::ForeignCursor(cursor_name))?,
             ),
@@ -433,6 +437,7 @@ impl<E: Table> PageRequest<E> {
             place,
             ends: *ends,
             list: list.to_owned(),
+            fingerprint,
         })
     }
 
@@ -486,7 +491,7 @@ impl<E: Table> PageRequest<E> {
         let list = Listed {
             name: &self.list,
             order: &self.order,
-            fingerprint: OnceLock::new(),
+            fingerprint: self.fingerprint.clone(),
         };
         let cursors = shape.cursors(list, &rows)?;
         let rows = cursors.into_iter().zip(rows).collect();
@@ -570,7 +575,7 @@ impl<E: Table> Listed<'_, E> {
         Arc::new(Views {
             name: self.name.to_owned(),
             order: self.order.clone(),
-            fingerprint: OnceLock::new(),
+            fingerprint: self.fingerprint.clone(),
             one,
         })
     }
