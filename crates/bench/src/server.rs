@@ -16,8 +16,8 @@ use anyhow::{Context as _, ensure};
 
 use crate::engine::Engine;
 
-/// Connections to PostgreSQL, half of them for writing: one for each client either way. SQLite
-/// reads on as many threads as there are connections: there it is the server's own default.
+/// Connections to PostgreSQL, half of them for writing: one for each client either way. On
+/// SQLite, which is read on a few threads, it is the server's own default.
 const MAX_CONNECTIONS: usize = 2 * crate::load::CONNECTIONS;
 
 /// Who writes posts: their address, their password, and a name that comes after those of the users with

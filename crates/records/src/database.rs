@@ -938,6 +938,21 @@ mod tests {
     /// it was five times as much.
     const MOST: usize = 1_024;
 
+    #[test]
+    fn sqlite_is_not_read_on_more_threads_than_the_processors_can_use() {
+        let readers = |max_connections| {
+            let options = Options {
+                max_connections,
+                ..Options::default()
+            };
+            options.sqlite_readers()
+        };
+        let processors = std::thread::available_parallelism().expect("their number is known");
+        let most = (2 * processors.get() as u32).max(4);
+        assert_eq!([0, 1, 3].map(readers), [1, 1, 3]);
+        assert_eq!([most, most + 1, 10_000].map(readers), [most; 3]);
+    }
+
     #[tokio::test]
     async fn a_statement_is_a_small_future() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -285,8 +285,8 @@ pub struct PageArguments {
     pub ends: Ends,
 }
 
-/// Which ends of a page are looked beyond: both, unless told otherwise. What lies behind its cursor
-/// is another read of the list, in the page's own statement.
+/// Which ends of a page are looked beyond: both, unless told otherwise. Whether rows lie behind its
+/// cursor is another read of the list, in the page's own statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ends {
     /// Whether there are rows before it.
@@ -450,40 +450,42 @@ impl<E: Table> PageRequest<E> {
         }
     }
 
-    /// The place whose other side is looked at.
-    fn looked_behind(&self) -> Option<&[Value]> {
-        let asked = match self.backwards {
-            true => self.ends.next,
-            false => self.ends.previous,
-        };
-        self.place.as_deref().filter(|_| asked)
-    }
-
-    /// Whether it is looked for rows beyond the page.
-    fn looks_ahead(&self) -> bool {
-        match self.backwards {
-            true => self.ends.previous,
-            false => self.ends.next,
+    /// Whether somebody asked what lies behind the page, where it is read from, and whether
+    /// somebody asked what lies ahead of it.
+    fn asked(&self) -> (bool, bool) {
+        let Ends { previous, next } = self.ends;
+        if self.backwards {
+            (next, previous)
+        } else {
+            (previous, next)
         }
     }
 
-    /// How many rows are read: one more than the page holds, to see whether there are more.
-    fn wanted(&self) -> u32 {
-        self.size + u32::from(self.looks_ahead())
+    /// The place whose other side is looked at. Nothing lies behind the front of a list.
+    fn looked_behind(&self) -> Option<&[Value]> {
+        let (behind, _) = self.asked();
+        self.place.as_deref().filter(|_| behind)
     }
 
-    /// Turns the [wanted](Self::wanted) rows, read from the cursor away, into a page. `behind` is
-    /// what was found there, if it was looked at.
+    /// How many rows are read: if somebody asked whether there are more, one more than the page
+    /// holds.
+    fn wanted(&self) -> u32 {
+        let (_, ahead) = self.asked();
+        self.size + u32::from(ahead)
+    }
+
+    /// Turns the [wanted](Self::wanted) rows, read from the cursor away, into a page. `behind`:
+    /// whether rows were found where it was [looked](Self::looked_behind).
     fn page<S: Shape<E>>(
         &self,
         shape: S,
         mut rows: Vec<S::Row>,
-        behind: Option<bool>,
+        behind: bool,
     ) -> Result<Page<S::Row>, Fault> {
         let size = self.size as usize;
-        let more = self.looks_ahead().then_some(rows.len() > size);
-        // Nothing lies behind the front of a list.
-        let behind = behind.or(self.place.is_none().then_some(false));
+        let (asked_behind, asked_ahead) = self.asked();
+        let more = asked_ahead.then_some(rows.len() > size);
+        let behind = asked_behind.then_some(behind);
         rows.truncate(size);
         if self.backwards {
             rows.reverse();
@@ -676,7 +678,7 @@ impl<E: Table> Rows<E> {
         let Some(place) = request.looked_behind() else {
             let results = Arc::new(on.conn().all(&select, &self.notes()).await?);
             let rows = present(&results, 0..results.len(), shape, columns, 0)?;
-            return request.page(shape, rows, None);
+            return request.page(shape, rows, false);
         };
         // One row says whether anything lies behind the cursor, even when the page is empty.
         let mut outer = Query::select();
@@ -700,6 +702,7 @@ impl<E: Table> Rows<E> {
         }
         let results = Arc::new(on.conn().all(&outer, &self.notes()).await?);
         let behind = results.first().map(|row| flag(row, 0)).transpose()?;
+        let behind = behind.unwrap_or(false);
         let rows = present(&results, 0..results.len(), shape, columns, 1)?;
         request.page(shape, rows, behind)
     }
@@ -746,14 +749,12 @@ impl<E: Table> Rows<E> {
             let results = Arc::new(conn.all(&statement, &self.notes()).await?);
             // Each parent has a row, since those without children are joined to nothing. The rows
             // of one parent stand together, where the engine did not choose otherwise.
-            let mut found: HashMap<Uuid, (Vec<usize>, Option<bool>)> =
-                HashMap::with_capacity(chunk.len());
+            let mut found: HashMap<Uuid, (Vec<usize>, bool)> = HashMap::with_capacity(chunk.len());
             for (parent, rows) in runs(&results)? {
+                let behind = looks_behind && flag(&results[rows.start], 1)?;
                 let of_parent = found.entry(parent).or_default();
-                if looks_behind {
-                    of_parent.1 = Some(flag(&results[rows.start], 1)?);
-                }
                 of_parent.0.extend(rows);
+                of_parent.1 = behind;
             }
             for (parent, (rows, behind)) in found {
                 let mut children = present(&results, rows, shape, columns, offset)?;
