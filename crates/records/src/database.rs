@@ -791,6 +791,9 @@ fn aside<DB: sqlx::Database>(pool: &sqlx::Pool<DB>) -> sqlx::Pool<DB> {
         .connect_lazy_with(pool.connect_options().as_ref().clone())
 }
 
+/// How long to wait before a SQLite file is opened again that others are just opening.
+const OPENING_PAUSE: Duration = Duration::from_millis(20);
+
 async fn sqlite(url: &str, options: &Options) -> Result<Opened, String> {
     let base: SqliteConnectOptions = url
         .parse()
@@ -826,12 +829,24 @@ async fn sqlite(url: &str, options: &Options) -> Result<Opened, String> {
         }
         _ => format!("cannot open the SQLite database {}: {e}", path.display()),
     };
-    let writer: SqlitePool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(options.acquire_timeout)
-        .connect_with(base.clone())
-        .await
-        .map_err(cannot)?;
+    let begun = Instant::now();
+    let writer: SqlitePool = loop {
+        let opened = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_with(base.clone());
+        match opened.await {
+            // Of several that turn on the write-ahead log of a new file at once, SQLite refuses
+            // some without a wait: each of them reads it already, and none could go first.
+            Err(error)
+                if matches!(Fault::of(&error), Fault::Transient(Timing::Timeout))
+                    && begun.elapsed() < options.acquire_timeout =>
+            {
+                tokio::time::sleep(OPENING_PAUSE).await;
+            }
+            opened => break opened.map_err(cannot)?,
+        }
+    };
     let reader: SqlitePool = SqlitePoolOptions::new()
         .max_connections(options.sqlite_readers())
         .acquire_timeout(options.acquire_timeout)

@@ -433,7 +433,7 @@ impl Fault {
         Self::Internal(message.into())
     }
 
-    fn of(error: &sqlx::Error) -> Self {
+    pub(crate) fn of(error: &sqlx::Error) -> Self {
         match (error, Code::of(error)) {
             (sqlx::Error::Database(inner), Some(code)) => {
                 match inner.try_downcast_ref::<PgDatabaseError>() {
