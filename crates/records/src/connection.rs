@@ -13,7 +13,7 @@ use std::{
 };
 
 use futures::{TryStreamExt as _, stream::BoxStream};
-use sea_orm::{DbBackend, QueryResult, Statement};
+use sea_orm::{DbBackend, QueryResult, Value, Values};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{
     AssertSqlSafe, Either, Executor as _, MySql, Pool, Postgres, Sqlite, pool::PoolConnection,
@@ -38,6 +38,12 @@ impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connections({:?})", self.backend())
     }
+}
+
+/// A statement that is prepared: its text, and the values that are bound to it.
+pub(crate) struct Statement {
+    pub(crate) sql: Arc<str>,
+    pub(crate) values: Vec<Value>,
 }
 
 /// A connection for as long as it is held.
@@ -282,11 +288,15 @@ impl Lease {
     }
 }
 
+/// For how many rows there is room before the first one comes.
+const ROWS: usize = 32;
+
 /// The rows of what a statement answers. `Query::fetch_all` puts each through two streams more.
 async fn collect<D, R: Into<QueryResult>>(
     mut answers: BoxStream<'_, Result<Either<D, R>, sqlx::Error>>,
 ) -> Result<Vec<QueryResult>, sqlx::Error> {
-    let mut rows = Vec::new();
+    // Most statements answer a page's rows, or their parents.
+    let mut rows = Vec::with_capacity(ROWS);
     while let Some(answer) = answers.try_next().await? {
         if let Either::Right(row) = answer {
             rows.push(row.into());
@@ -295,12 +305,11 @@ async fn collect<D, R: Into<QueryResult>>(
     Ok(rows)
 }
 
-fn query<DB>(statement: &Statement) -> sqlx::query::Query<'_, DB, SqlxValues>
+fn query<'q, DB>(statement: &Statement) -> sqlx::query::Query<'q, DB, SqlxValues>
 where
     DB: sqlx::Database,
     SqlxValues: sqlx::IntoArguments<DB>,
 {
-    let values = statement.values.clone();
-    let values = values.unwrap_or_else(|| sea_orm::Values(Vec::new()));
-    sqlx::query_with(AssertSqlSafe(statement.sql.as_str()), SqlxValues(values))
+    let values = SqlxValues(Values(statement.values.clone()));
+    sqlx::query_with(AssertSqlSafe(statement.sql.clone()), values)
 }

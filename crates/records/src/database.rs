@@ -13,7 +13,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use futures::future::BoxFuture;
 use sea_orm::{
     DatabaseConnection, DbBackend, QueryResult, StatementBuilder,
-    sea_query::{IntoCondition, Query},
+    sea_query::{IntoCondition, Query, SelectStatement},
 };
 use sqlx::{
     ConnectOptions as _, Executor as _,
@@ -32,8 +32,9 @@ use crate::{
     attempt::Damage,
     audit::{self, Entry},
     change::Mint,
-    connection::{Connections, Lane, Lease, Which},
+    connection::{self, Connections, Lane, Lease, Which},
     dialect,
+    form::{Form, Text, Texts},
     note::Note,
     record::{Fact, insert_statement},
     retry::{Counters, Tries},
@@ -173,6 +174,7 @@ pub struct Database {
     transaction_timeout: Duration,
     retry: Retry,
     counters: Arc<Counters>,
+    texts: Arc<Texts>,
     writes: TaskTracker,
 }
 
@@ -247,6 +249,7 @@ impl Database {
             transaction_timeout: options.transaction_timeout,
             retry: options.retry,
             counters: Arc::default(),
+            texts: Arc::default(),
             writes: TaskTracker::new(),
         })
     }
@@ -256,6 +259,7 @@ impl Database {
         Read {
             connections: self.reader.clone(),
             observer: self.observer.clone(),
+            texts: self.texts.clone(),
         }
     }
 
@@ -385,6 +389,7 @@ impl Database {
             lease: AsyncMutex::new(lease),
             backend: self.backend(),
             observer: self.observer.clone(),
+            texts: self.texts.clone(),
             writer,
             register: self.register.clone(),
             entries: Vec::new(),
@@ -498,6 +503,7 @@ impl Writer {
 pub struct Read {
     connections: Connections,
     observer: Option<Observer>,
+    texts: Arc<Texts>,
 }
 
 impl fmt::Debug for Read {
@@ -511,6 +517,7 @@ pub struct Tx {
     lease: AsyncMutex<Lease>,
     backend: DbBackend,
     observer: Option<Observer>,
+    texts: Arc<Texts>,
     writer: Writer,
     pub(crate) register: Arc<Register>,
     /// The changes since the innermost attempt began.
@@ -614,6 +621,7 @@ pub(crate) mod sealed {
     pub struct Conn<'a> {
         pub(super) on: On<'a>,
         pub(super) observer: Option<&'a Observer>,
+        pub(super) texts: &'a Texts,
         /// Where a transaction's failures are remembered.
         pub(super) damage: Option<&'a Damage>,
     }
@@ -632,6 +640,7 @@ pub(crate) mod sealed {
             Conn {
                 on: On::Pool(&self.connections),
                 observer: self.observer.as_ref(),
+                texts: &self.texts,
                 damage: None,
             }
         }
@@ -642,6 +651,7 @@ pub(crate) mod sealed {
             Conn {
                 on: On::Tx(&self.lease, self.backend),
                 observer: self.observer.as_ref(),
+                texts: &self.texts,
                 damage: Some(&self.damage),
             }
         }
@@ -656,16 +666,49 @@ impl Conn<'_> {
         }
     }
 
-    fn statement(&self, query: &impl StatementBuilder) -> sea_orm::Statement {
-        let mut statement = self.backend().build(query);
-        dialect::adapt_values(self.backend(), &mut statement);
-        statement
+    fn statement(&self, query: &impl StatementBuilder) -> connection::Statement {
+        let built = self.backend().build(query);
+        connection::Statement {
+            sql: built.sql.into(),
+            values: built.values.map(|values| values.0).unwrap_or_default(),
+        }
+    }
+
+    /// The text of a read of this form, made by `make` if there is none, and the values to bind.
+    fn read_statement(
+        &self,
+        form: Form,
+        make: impl FnOnce() -> (SelectStatement, Vec<Note>),
+    ) -> (Arc<Text>, connection::Statement) {
+        let known = self.texts.get(&form);
+        if let Some(text) = &known
+            && !cfg!(debug_assertions)
+        {
+            let (sql, values) = (text.sql.clone(), form.into_values());
+            return (text.clone(), connection::Statement { sql, values });
+        }
+        let (select, notes) = make();
+        let statement = self.statement(&select);
+        let sql = statement.sql.clone();
+        let made = Arc::new(Text { sql, notes });
+        if let Some(known) = known {
+            debug_assert_eq!(known, made, "two texts have one form");
+        }
+        self.texts.keep(form, &made, &statement.values);
+        (made, statement)
     }
 
     /// Runs a statement, and tells whoever observes of it, with `notes` beside it.
     ///
     /// In a box of its own: otherwise it would be part of each future that might read something.
-    fn run<'a>(&'a self, ask: Ask<'a>, notes: &'a [Note]) -> BoxFuture<'a, Result<Answer, Fault>> {
+    fn run<'a>(
+        &'a self,
+        mut ask: Ask<'a>,
+        notes: &'a [Note],
+    ) -> BoxFuture<'a, Result<Answer, Fault>> {
+        if let Ask::Rows(statement) | Ask::Touch(statement) = &mut ask {
+            dialect::adapt_values(self.backend(), &mut statement.values);
+        }
         Box::pin(self.run_now(ask, notes))
     }
 
@@ -709,6 +752,16 @@ impl Conn<'_> {
         Ok(())
     }
 
+    /// Runs a read of this form; `make` says what statement that is, and what it was made for.
+    pub(crate) async fn found(
+        &self,
+        form: Form,
+        make: impl FnOnce() -> (SelectStatement, Vec<Note>),
+    ) -> Result<Vec<QueryResult>, Fault> {
+        let (text, statement) = self.read_statement(form, make);
+        Ok(self.run(Ask::Rows(statement), &text.notes).await?.rows)
+    }
+
     /// Runs a statement that answers rows. `notes` say what it was made for: one for each table
     /// of records that it touches.
     pub(crate) async fn all(
@@ -717,7 +770,7 @@ impl Conn<'_> {
         notes: &[Note],
     ) -> Result<Vec<QueryResult>, Fault> {
         let statement = self.statement(query);
-        Ok(self.run(Ask::Rows(&statement), notes).await?.rows)
+        Ok(self.run(Ask::Rows(statement), notes).await?.rows)
     }
 
     pub(crate) async fn one(
@@ -735,17 +788,16 @@ impl Conn<'_> {
         notes: &[Note],
     ) -> Result<u64, Fault> {
         let statement = self.statement(query);
-        Ok(self.run(Ask::Touch(&statement), notes).await?.touched)
+        Ok(self.run(Ask::Touch(statement), notes).await?.touched)
     }
 }
 
 /// What is asked of a connection.
-#[derive(Clone, Copy)]
 enum Ask<'a> {
     /// The rows that a statement answers.
-    Rows(&'a sea_orm::Statement),
+    Rows(connection::Statement),
     /// How many rows a statement touches.
-    Touch(&'a sea_orm::Statement),
+    Touch(connection::Statement),
     /// A statement that is not prepared.
     Control(&'a str),
 }
@@ -765,7 +817,7 @@ impl Ask<'_> {
         }
     }
 
-    async fn on(self, lease: &mut Lease) -> Result<Answer, Fault> {
+    async fn on(&self, lease: &mut Lease) -> Result<Answer, Fault> {
         let mut answer = Answer::default();
         match self {
             Self::Rows(statement) => answer.rows = lease.all(statement).await?,

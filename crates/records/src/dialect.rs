@@ -43,14 +43,24 @@ pub(crate) fn is_any_of(backend: DbBackend, expr: Expr, keys: &[Uuid]) -> Expr {
         ),
         // MariaDB plans a subquery over JSON_TABLE badly; a list that is filled up to a power
         // of two keeps the number of texts small.
-        _ => {
-            let mut padded: Vec<Uuid> = keys.to_vec();
-            // No id is nil: an empty list matches nothing.
-            let filler = keys.last().copied().unwrap_or(Uuid::nil());
-            padded.resize(keys.len().next_power_of_two(), filler);
-            expr.is_in(padded)
-        }
+        _ => expr.is_in(padded(keys)),
     }
+}
+
+/// What [`is_any_of`] binds.
+pub(crate) fn any_of_values(backend: DbBackend, keys: &[Uuid]) -> Vec<Value> {
+    match backend {
+        DbBackend::MySql => padded(keys).into_iter().map(Value::from).collect(),
+        _ => vec![keys_value(backend, keys)],
+    }
+}
+
+fn padded(keys: &[Uuid]) -> Vec<Uuid> {
+    let mut padded: Vec<Uuid> = keys.to_vec();
+    // No id is nil: an empty list matches nothing.
+    let filler = keys.last().copied().unwrap_or(Uuid::nil());
+    padded.resize(keys.len().next_power_of_two(), filler);
+    padded
 }
 
 /// Values of one type that rows are looked up by.
@@ -137,6 +147,14 @@ pub(crate) fn keys_table(backend: DbBackend, keys: &[Uuid]) -> TableRef {
                 KEYS.into_iden(),
             )
         }
+    }
+}
+
+/// What [`keys_table`] binds.
+pub(crate) fn keys_value(backend: DbBackend, keys: &[Uuid]) -> Value {
+    match backend {
+        DbBackend::Postgres => uuid_array(keys),
+        _ => Value::from(hex_json(keys)),
     }
 }
 
@@ -253,11 +271,11 @@ pub(crate) fn lock_for_share(backend: DbBackend, select: &mut SelectStatement) {
 ///
 /// sqlx sends a `DateTime<Utc>` to MariaDB and MySQL as a TIMESTAMP, which is NULL before 1970
 /// and after January 2038. The columns are DATETIME(6) and hold the years 1000 to 9999.
-pub(crate) fn adapt_values(backend: DbBackend, statement: &mut sea_orm::Statement) {
+pub(crate) fn adapt_values(backend: DbBackend, values: &mut [Value]) {
     if backend != DbBackend::MySql {
         return;
     }
-    for value in statement.values.iter_mut().flat_map(|values| &mut values.0) {
+    for value in values {
         if let Value::ChronoDateTimeUtc(time) = value {
             *value = Value::ChronoDateTime(time.map(|time| time.naive_utc()));
         }

@@ -78,6 +78,7 @@ mod deletion;
 mod dialect;
 mod fact;
 mod fault;
+mod form;
 mod gate;
 mod link;
 mod note;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     Action, Columns, Fault, Locked, Note, Reader, Record, Refused, Rows, Scope, Shape, Tx, Version,
-    Whole,
+    Via, Whole,
     change::Changed,
     database::sealed::Connected,
     dialect,
@@ -177,25 +177,32 @@ impl<E: Record> Rows<E> {
         on: &impl Reader,
     ) -> Result<HashMap<Uuid, Vec<S::Row>>, Fault> {
         let conn = on.conn();
-        let notes = self.notes();
         let columns = shape.columns(&self, Columns::default());
         let owner = || Expr::col((L::table(), L::owner_column()));
         let mut found = HashMap::with_capacity(owners.len());
         for chunk in owners.chunks(dialect::KEY_CHUNK) {
-            let mut select = self.bare();
-            select.expr_as(owner(), "of_owner");
-            columns.select(table_name::<E>(), conn.backend(), &mut select);
-            select
-                .inner_join(
-                    L::table(),
-                    Expr::col((L::table(), L::target_column())).equals((E::default(), E::ID)),
-                )
-                .and_where(dialect::is_any_of(conn.backend(), owner(), chunk))
-                // The owner first: so the index of the links has them already.
-                .order_by_expr(owner(), sea_orm::Order::Asc)
-                .order_by((L::table(), L::POSITION.as_str()), sea_orm::Order::Asc)
-                .order_by((L::table(), L::target_column()), sea_orm::Order::Asc);
-            let results = Arc::new(conn.all(&select, &notes).await?);
+            let mut form = self.form("linked by");
+            form.columns(columns)
+                .via(Via::targets_of::<L>())
+                .bind_of(&self.filters)
+                .any_of(conn.backend(), chunk);
+            let linked = conn.found(form, || {
+                let mut select = self.bare();
+                select.expr_as(owner(), "of_owner");
+                columns.select(table_name::<E>(), conn.backend(), &mut select);
+                select
+                    .inner_join(
+                        L::table(),
+                        Expr::col((L::table(), L::target_column())).equals((E::default(), E::ID)),
+                    )
+                    .and_where(dialect::is_any_of(conn.backend(), owner(), chunk))
+                    // The owner first: so the index of the links has them already.
+                    .order_by_expr(owner(), sea_orm::Order::Asc)
+                    .order_by((L::table(), L::POSITION.as_str()), sea_orm::Order::Asc)
+                    .order_by((L::table(), L::target_column()), sea_orm::Order::Asc);
+                (select, self.notes())
+            });
+            let results = Arc::new(linked.await?);
             for (owner, rows) in runs(&results)? {
                 // Targets that came back from a deletion can be more than may be set.
                 let targets = rows.take(L::MAX).map(|at| {

@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     Columns, Fault, Reader, Rows, Shape, Via, View, Whole, dialect,
+    form::Form,
     record::Table,
     rows::get,
     view::{Place, Results, id_at},
@@ -215,6 +216,28 @@ impl<E: Table> Order<E> {
         columns.fold(Ordering::Equal, Ordering::then)
     }
 
+    /// The order, as a part of a statement's form.
+    fn describe(&self, form: &mut Form) {
+        form.word("by").number(self.keys.len() as u64);
+        for (column, way) in &self.keys {
+            form.column::<E>(*column).word(match way {
+                Direction::Ascending => "asc",
+                Direction::Descending => "desc",
+            });
+        }
+    }
+
+    /// What [`beyond`](Self::beyond) binds for this place.
+    fn bind_beyond(&self, place: &[Value], backend: DbBackend, form: &mut Form) {
+        let twice = !self.compares_rows(backend);
+        for (at, value) in place.iter().enumerate() {
+            form.bind(value.clone());
+            if twice && at + 1 < place.len() {
+                form.bind(value.clone());
+            }
+        }
+    }
+
     pub(crate) fn apply(&self, select: &mut SelectStatement) {
         for (column, way) in &self.keys {
             select.order_by((E::default(), *column), way.sql());
@@ -223,11 +246,16 @@ impl<E: Table> Order<E> {
 
     /// The rows that come after `place`, and the row at `place` too if `inclusive`.
     fn beyond(&self, place: &[Value], inclusive: bool, backend: DbBackend) -> Condition {
-        let one_way = self.keys.windows(2).all(|pair| pair[0].1 == pair[1].1);
-        if one_way && dialect::ranges_over_rows(backend) {
+        if self.compares_rows(backend) {
             return Condition::all().add(self.beyond_row(place, inclusive));
         }
         self.beyond_columns(place, inclusive)
+    }
+
+    /// Whether a place is compared as one row, rather than column by column.
+    fn compares_rows(&self, backend: DbBackend) -> bool {
+        let one_way = self.keys.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        one_way && dialect::ranges_over_rows(backend)
     }
 
     /// `(a, b) < (x, y)`: exactly a range of the index.
@@ -461,6 +489,21 @@ impl<E: Table> PageRequest<E> {
         }
     }
 
+    /// What the page's statement is made of, beside the rows and columns.
+    fn describe(&self, form: &mut Form) {
+        self.order.describe(form);
+        form.word(if self.backwards {
+            "backwards"
+        } else {
+            "forwards"
+        })
+        .word(match (&self.place, self.looked_behind()) {
+            (None, _) => "from the end",
+            (Some(_), None) => "beyond a place",
+            (Some(_), Some(_)) => "around a place",
+        });
+    }
+
     /// The place whose other side is looked at. Nothing lies behind the front of a list.
     fn looked_behind(&self) -> Option<&[Value]> {
         let (behind, _) = self.asked();
@@ -666,9 +709,40 @@ impl<E: Table> Rows<E> {
         request: &PageRequest<E>,
         on: &impl Reader,
     ) -> Result<Page<S::Row>, Fault> {
+        let columns = shape.columns(&self, request.order.columns());
+        let conn = on.conn();
+        let backend = conn.backend();
+        let looks_behind = request.looked_behind().is_some();
+        let mut form = self.form("page");
+        form.columns(columns);
+        request.describe(&mut form);
+        if let Some(place) = request.looked_behind() {
+            form.bind_of(&self.filters);
+            request.order.bind_beyond(place, backend, &mut form);
+        }
+        form.bind_of(&self.filters);
+        if let Some(place) = &request.place {
+            request.order.bind_beyond(place, backend, &mut form);
+        }
+        form.bind(u64::from(request.wanted()));
+        let found = conn.found(form, || {
+            (self.page_statement(columns, request, backend), self.notes())
+        });
+        let results = Arc::new(found.await?);
+        let first = results.first().filter(|_| looks_behind);
+        let behind = first.map(|row| flag(row, 0)).transpose()?;
+        let offset = usize::from(looks_behind);
+        let rows = present(&results, 0..results.len(), shape, columns, offset)?;
+        request.page(shape, rows, behind.unwrap_or(false))
+    }
+
+    fn page_statement(
+        &self,
+        columns: Columns<E>,
+        request: &PageRequest<E>,
+        backend: DbBackend,
+    ) -> SelectStatement {
         let order = request.reading_order();
-        let columns = shape.columns(&self, order.columns());
-        let backend = on.conn().backend();
         let mut select = self.select_columns(columns, backend);
         order.apply(&mut select);
         select.limit(request.wanted().into());
@@ -676,9 +750,7 @@ impl<E: Table> Rows<E> {
             select.cond_where(order.beyond(place, false, backend));
         }
         let Some(place) = request.looked_behind() else {
-            let results = Arc::new(on.conn().all(&select, &self.notes()).await?);
-            let rows = present(&results, 0..results.len(), shape, columns, 0)?;
-            return request.page(shape, rows, false);
+            return select;
         };
         // One row says whether anything lies behind the cursor, even when the page is empty.
         let mut outer = Query::select();
@@ -700,11 +772,7 @@ impl<E: Table> Rows<E> {
         for (column, way) in &order.keys {
             outer.order_by(("r", column.as_str()), way.sql());
         }
-        let results = Arc::new(on.conn().all(&outer, &self.notes()).await?);
-        let behind = results.first().map(|row| flag(row, 0)).transpose()?;
-        let behind = behind.unwrap_or(false);
-        let rows = present(&results, 0..results.len(), shape, columns, 1)?;
-        request.page(shape, rows, behind)
+        outer
     }
 
     /// The same page of the children of each of `parents`, in one statement. A parent without
@@ -744,9 +812,13 @@ impl<E: Table> Rows<E> {
         let offset = 1 + usize::from(looks_behind);
         let mut pages = HashMap::with_capacity(parents.len());
         for chunk in parents.chunks(dialect::KEY_CHUNK) {
-            let statement =
-                self.page_of_each_statement(columns, via, chunk, request, conn.backend());
-            let results = Arc::new(conn.all(&statement, &self.notes()).await?);
+            let form = self.page_of_each_form(columns, via, chunk, request, conn.backend());
+            let found = conn.found(form, || {
+                let statement =
+                    self.page_of_each_statement(columns, via, chunk, request, conn.backend());
+                (statement, self.notes())
+            });
+            let results = Arc::new(found.await?);
             // Each parent has a row, since those without children are joined to nothing. The rows
             // of one parent stand together, where the engine did not choose otherwise.
             let mut found: HashMap<Uuid, (Vec<usize>, bool)> = HashMap::with_capacity(chunk.len());
@@ -763,6 +835,36 @@ impl<E: Table> Rows<E> {
             }
         }
         Ok(pages)
+    }
+
+    /// The form of [`page_of_each_statement`](Self::page_of_each_statement).
+    fn page_of_each_form(
+        &self,
+        columns: Columns<E>,
+        via: Via<E>,
+        parents: &[Uuid],
+        request: &PageRequest<E>,
+        backend: DbBackend,
+    ) -> Form {
+        let mut form = self.form("page of each");
+        form.columns(columns).via(via);
+        request.describe(&mut form);
+        if let Some(place) = request.looked_behind() {
+            form.bind_of(&self.filters);
+            request.order.bind_beyond(place, backend, &mut form);
+        }
+        form.bind(dialect::keys_value(backend, parents))
+            .bind_of(&self.filters);
+        if let Some(place) = &request.place {
+            request.order.bind_beyond(place, backend, &mut form);
+        }
+        let wanted = request.wanted();
+        if dialect::has_lateral(backend) {
+            form.bind(u64::from(wanted));
+        } else {
+            form.any_of(backend, parents).bind(i64::from(wanted));
+        }
+        form
     }
 
     fn page_of_each_statement(

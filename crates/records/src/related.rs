@@ -10,7 +10,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Query, SelectStatement},
 };
 
-use crate::{Link, Record, Rows, Scope, Via, record::Table, rows::scope_condition};
+use crate::{Link, Record, Rows, Scope, Via, form::Form, record::Table, rows::scope_condition};
 
 /// The name of a subquery, and of its one column.
 const KEYS: &str = "r";
@@ -38,7 +38,9 @@ impl<E: Table> Rows<E> {
     pub fn having<C: Table>(self, via: Via<C>, children: Rows<C>) -> Self {
         let key = Expr::col((E::default(), E::KEY));
         let condition = key.in_subquery(parents_of(via, &children));
-        self.following(&children, condition)
+        let mut form = Form::new("having");
+        form.via(via).rows(&children);
+        self.following(&children, form, condition)
     }
 
     /// Those of which none of `children` is a child, by `via`: the tags that no live post has.
@@ -53,7 +55,9 @@ impl<E: Table> Rows<E> {
             .expr(Expr::val(1))
             .from_subquery(parents_of(via, &children), KEYS)
             .and_where(Expr::col((KEYS, KEYS)).eq(key));
-        self.following(&children, Expr::exists(parents).not())
+        let mut form = Form::new("having none");
+        form.bind(1).via(via).rows(&children);
+        self.following(&children, form, Expr::exists(parents).not())
     }
 
     /// Those whose `column` names one of `parents`: the posts of a category, or of the authors
@@ -68,13 +72,18 @@ impl<E: Table> Rows<E> {
         let mut keys = parents.bare();
         keys.column((P::default(), P::KEY));
         let condition = Expr::col((E::default(), column)).in_subquery(keys);
-        self.following(&parents, condition)
+        let mut form = Form::new("under");
+        form.column::<E>(column).rows(&parents);
+        self.following(&parents, form, condition)
     }
 
     /// These rows and `others`, each of them once. When the two are of different scopes, each
     /// keeps to its own.
     #[must_use]
     pub fn or(mut self, mut others: Self) -> Self {
+        let mut form = Form::new("either");
+        form.rows(&self).rows(&others);
+        self.filters = form;
         if self.scope != others.scope {
             for rows in [&mut self, &mut others] {
                 if let Some(of_scope) = scope_condition::<E>(rows.scope) {
@@ -92,10 +101,12 @@ impl<E: Table> Rows<E> {
         self
     }
 
-    /// Those that meet a condition which reads `others` as well.
-    fn following<O: Table>(mut self, others: &Rows<O>, condition: Expr) -> Self {
+    /// Those that meet a condition of this form, which reads `others` as well.
+    fn following<O: Table>(mut self, others: &Rows<O>, form: Form, condition: Expr) -> Self {
         self.noted.extend(others.notes());
-        self.filter(condition)
+        self.filters.like(&form).bind_of(&form);
+        self.condition = self.condition.add(condition);
+        self
     }
 }
 

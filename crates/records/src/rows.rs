@@ -9,8 +9,12 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::{
-    Columns, Fault, Link, Note, Reader, Record, Shape, Whole, database::Conn, dialect,
-    record::Table, view::Place,
+    Columns, Fault, Link, Note, Reader, Record, Shape, Whole,
+    database::Conn,
+    dialect,
+    form::Form,
+    record::Table,
+    view::{Place, id_at},
 };
 
 /// Which rows a read sees.
@@ -62,6 +66,8 @@ pub enum Scope {
 pub struct Rows<E: Table> {
     pub(crate) scope: Scope,
     pub(crate) condition: Condition,
+    /// The form of the condition.
+    pub(crate) filters: Form,
     pub(crate) extra: Columns<E>,
     /// What its conditions read beside this table.
     pub(crate) noted: Vec<Note>,
@@ -73,6 +79,7 @@ impl<E: Table> Clone for Rows<E> {
         Self {
             scope: self.scope,
             condition: self.condition.clone(),
+            filters: self.filters.clone(),
             extra: self.extra,
             noted: self.noted.clone(),
             entity: PhantomData,
@@ -164,6 +171,7 @@ impl<E: Table> Rows<E> {
         Self {
             scope,
             condition: Condition::all(),
+            filters: Form::default(),
             extra: Columns::default(),
             noted: Vec::new(),
             entity: PhantomData,
@@ -173,7 +181,9 @@ impl<E: Table> Rows<E> {
     /// Those that also meet `condition`.
     #[must_use]
     pub fn filter(mut self, condition: impl IntoCondition) -> Self {
-        self.condition = self.condition.add(condition.into_condition());
+        let condition = Expr::from(condition.into_condition());
+        self.filters.word("and").expr(&condition);
+        self.condition = self.condition.add(condition);
         self
     }
 
@@ -190,13 +200,15 @@ impl<E: Table> Rows<E> {
     ///
     /// The [`Fault`] of the statement, as for every read.
     pub async fn one(self, on: &impl Reader) -> Result<Option<E::Model>, Fault> {
-        let mut select = self.select(on.conn().backend());
-        select.limit(1);
-        on.conn()
-            .one(&select, &self.notes())
-            .await?
-            .map(|row| model::<E>(&row))
-            .transpose()
+        let conn = on.conn();
+        let mut form = self.form("one");
+        form.bind_of(&self.filters).bind(1_u64);
+        let found = conn.found(form, || {
+            let mut select = self.select(conn.backend());
+            select.limit(1);
+            (select, self.notes())
+        });
+        found.await?.first().map(model::<E>).transpose()
     }
 
     /// The live one of these rows if there is one, else the one that was deleted last: for a key
@@ -206,7 +218,15 @@ impl<E: Table> Rows<E> {
     ///
     /// The [`Fault`] of the statement.
     pub async fn latest(self, on: &impl Reader) -> Result<Option<E::Model>, Fault> {
-        let mut select = self.select(on.conn().backend());
+        let conn = on.conn();
+        let mut form = self.form("latest");
+        form.bind_of(&self.filters).bind(1_u64);
+        let found = conn.found(form, || (self.select_latest(conn.backend()), self.notes()));
+        found.await?.first().map(model::<E>).transpose()
+    }
+
+    fn select_latest(&self, backend: DbBackend) -> SelectStatement {
+        let mut select = self.select(backend);
         if let Some(deleted_at) = E::DELETED.filter(|_| self.scope != Scope::Live) {
             let deleted_at = Expr::col((E::default(), deleted_at));
             // Engines disagree on where NULL is: it is said.
@@ -216,11 +236,7 @@ impl<E: Table> Rows<E> {
                 .order_by((E::default(), E::KEY), sea_orm::Order::Desc);
         }
         select.limit(1);
-        on.conn()
-            .one(&select, &self.notes())
-            .await?
-            .map(|row| model::<E>(&row))
-            .transpose()
+        select
     }
 
     /// These rows in the order of their keys, `limit` at the most.
@@ -229,16 +245,17 @@ impl<E: Table> Rows<E> {
     ///
     /// The [`Fault`] of the statement.
     pub async fn all(self, limit: u64, on: &impl Reader) -> Result<Vec<E::Model>, Fault> {
-        let mut select = self.select(on.conn().backend());
-        select
-            .order_by((E::default(), E::KEY), sea_orm::Order::Asc)
-            .limit(limit);
-        on.conn()
-            .all(&select, &self.notes())
-            .await?
-            .iter()
-            .map(model::<E>)
-            .collect()
+        let conn = on.conn();
+        let mut form = self.form("all");
+        form.bind_of(&self.filters).bind(limit);
+        let found = conn.found(form, || {
+            let mut select = self.select(conn.backend());
+            select
+                .order_by((E::default(), E::KEY), sea_orm::Order::Asc)
+                .limit(limit);
+            (select, self.notes())
+        });
+        found.await?.iter().map(model::<E>).collect()
     }
 
     /// Those of these rows that have one of `ids`, by id.
@@ -299,24 +316,31 @@ impl<E: Table> Rows<E> {
         let columns = shape.columns(&self, Columns::of(&[column]));
         let mut found = HashMap::with_capacity(keys.len());
         for chunk in keys.chunks(dialect::KEY_CHUNK) {
-            let mut select = self.select_columns(columns, conn.backend());
-            select.and_where(dialect::is_any_of(
-                conn.backend(),
-                Expr::col((E::default(), column)),
-                chunk,
-            ));
-            let results = Arc::new(conn.all(&select, &self.notes()).await?);
-            for at in 0..results.len() {
+            let mut form = self.form("by");
+            form.columns(columns)
+                .column::<E>(column)
+                .bind_of(&self.filters)
+                .any_of(conn.backend(), chunk);
+            let found_by = conn.found(form, || {
+                let mut select = self.select_columns(columns, conn.backend());
+                let key = Expr::col((E::default(), column));
+                select.and_where(dialect::is_any_of(conn.backend(), key, chunk));
+                (select, self.notes())
+            });
+            let results = Arc::new(found_by.await?);
+            let key = columns.place(column).unwrap_or_default();
+            for (at, row) in results.iter().enumerate() {
+                let Some(key) = id_at(row, key)? else {
+                    continue;
+                };
                 let results = results.clone();
-                let row = shape.read(Place {
+                let place = Place {
                     results,
                     at,
                     columns,
                     offset: 0,
-                })?;
-                if let Value::Uuid(Some(key)) = shape.value(&row, column)? {
-                    found.insert(key, row);
-                }
+                };
+                found.insert(key, shape.read(place)?);
             }
         }
         Ok(found)
@@ -328,10 +352,15 @@ impl<E: Table> Rows<E> {
     ///
     /// The [`Fault`] of the statement.
     pub async fn count(self, on: &impl Reader) -> Result<u64, Fault> {
-        let mut select = self.bare();
-        select.expr_as(Expr::col((E::default(), E::KEY)).count(), "n");
-        let row = on.conn().one(&select, &self.notes()).await?;
-        count_of(row.as_ref())
+        let conn = on.conn();
+        let mut form = self.form("count");
+        form.bind_of(&self.filters);
+        let found = conn.found(form, || {
+            let mut select = self.bare();
+            select.expr_as(Expr::col((E::default(), E::KEY)).count(), "n");
+            (select, self.notes())
+        });
+        count_of(found.await?.first())
     }
 
     /// How many of these rows each of `parents` has. A parent without any is absent.
@@ -348,14 +377,21 @@ impl<E: Table> Rows<E> {
         let conn = on.conn();
         let mut counts = HashMap::with_capacity(parents.len());
         for chunk in parents.chunks(dialect::KEY_CHUNK) {
-            let mut select = self.bare();
-            via.join(&mut select);
-            select
-                .expr_as(via.parent(), "parent")
-                .expr_as(Expr::col((E::default(), E::KEY)).count(), "n")
-                .and_where(dialect::is_any_of(conn.backend(), via.parent(), chunk))
-                .add_group_by([via.parent()]);
-            for row in conn.all(&select, &self.notes()).await? {
+            let mut form = self.form("count of each");
+            form.via(via)
+                .bind_of(&self.filters)
+                .any_of(conn.backend(), chunk);
+            let found = conn.found(form, || {
+                let mut select = self.bare();
+                via.join(&mut select);
+                select
+                    .expr_as(via.parent(), "parent")
+                    .expr_as(Expr::col((E::default(), E::KEY)).count(), "n")
+                    .and_where(dialect::is_any_of(conn.backend(), via.parent(), chunk))
+                    .add_group_by([via.parent()]);
+                (select, self.notes())
+            });
+            for row in found.await? {
                 counts.insert(get(&row, "parent")?, count_of(Some(&row))?);
             }
         }
@@ -368,9 +404,22 @@ impl<E: Table> Rows<E> {
     ///
     /// The [`Fault`] of the statement.
     pub async fn exists(self, on: &impl Reader) -> Result<bool, Fault> {
-        let mut select = self.bare();
-        select.column((E::default(), E::KEY)).limit(1);
-        Ok(on.conn().one(&select, &self.notes()).await?.is_some())
+        let conn = on.conn();
+        let mut form = self.form("exists");
+        form.bind_of(&self.filters).bind(1_u64);
+        let found = conn.found(form, || {
+            let mut select = self.bare();
+            select.column((E::default(), E::KEY)).limit(1);
+            (select, self.notes())
+        });
+        Ok(!found.await?.is_empty())
+    }
+
+    /// The form of statements of this kind over these rows, without values.
+    pub(crate) fn form(&self, kind: &'static str) -> Form {
+        let mut form = Form::new(kind);
+        form.of(self).columns(self.extra);
+        form
     }
 
     /// What a statement over these rows is made for.
