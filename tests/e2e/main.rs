@@ -15,3 +15,4 @@ mod rows;
 mod stored;
 mod tristate;
 mod walk;
+mod whole;

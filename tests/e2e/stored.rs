@@ -438,6 +438,17 @@ impl Planted {
         (data, self.server.world.statements.take())
     }
 
+    /// Who asks for an operation.
+    pub(crate) fn viewer(&self, operation: &Operation) -> Viewer {
+        match operation.by_admin {
+            true => Viewer::User {
+                id: self.own,
+                role: Role::Admin,
+            },
+            false => Viewer::Anonymous,
+        }
+    }
+
     /// What an operation's variables stand for:
     ///
     /// - `$n`: the number of rows;
@@ -457,7 +468,7 @@ impl Planted {
     /// - `$post`, `$author`: a post, and the author of as many posts, at version 0, that no other
     ///   operation changes;
     /// - `$deletedPost`, `$deletedAuthor`: the same, deleted.
-    async fn variables(&self, operation: &Operation, n: usize) -> Value {
+    pub(crate) async fn variables(&self, operation: &Operation, n: usize) -> Value {
         let of = |kind: &str, ids: &[Uuid], n: usize| -> Vec<Value> {
             ids[..n].iter().map(|id| public(kind, *id)).collect()
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use plimsoll_domain::{
-    self as domain, AnyRecord, PageArguments, RecordKind, Scope,
+    self as domain, PageArguments, Scope,
     account::OpenAccount,
     id::AccountId,
     transfer::{Deposit, Kind, TransferFunds},
@@ -13,15 +13,18 @@ use plimsoll_domain::{
 use uuid::Uuid;
 
 use crate::{
-    batch::{Failure, PageOf, RecordById, TransfersPage, UserById},
+    Query, RequestScope,
+    batch::{Failure, PageOf, TransfersPage, UserById},
     connection::{ScopeArgument, Total, connection, page_arguments},
     error::{Result, payload},
     id::{decode, encode},
     json::Leaf,
     money::{MinorUnits, Money},
     order::Order,
-    record::{load, read, record_fields, removal, write, write_keyed},
+    record::{by_id, load, read, record_fields, removal, write, write_keyed},
+    root::{self, Asked},
     rows::{Below, Connection, One, Row, Step, pages},
+    scope,
     user::User,
 };
 
@@ -178,11 +181,7 @@ impl Transfer {
         let Some(order) = self.0.order_id else {
             return Ok(None);
         };
-        let key = RecordById(RecordKind::Order, Scope::Live, order.into());
-        match load(ctx, key).await? {
-            Some(AnyRecord::Order(found)) => Ok(Some(found.into())),
-            _ => Ok(None),
-        }
+        Ok(by_id(scope(ctx), Scope::Live, order.into()).await?)
     }
 }
 
@@ -190,11 +189,7 @@ async fn account(ctx: &Context<'_>, id: Option<AccountId>) -> Result<Option<Acco
     let Some(id) = id else {
         return Ok(None);
     };
-    let key = RecordById(RecordKind::Account, Scope::Live, id.into());
-    match load(ctx, key).await? {
-        Some(AnyRecord::Account(found)) => Ok(Some(found.into())),
-        _ => Ok(None),
-    }
+    Ok(by_id(scope(ctx), Scope::Live, id.into()).await?)
 }
 
 connection!(
@@ -212,7 +207,7 @@ impl TransferConnection {
         let key = TransfersPage(arguments, account);
         Ok(<Self as Connection<TransfersPage>>::of(
             &key,
-            load(ctx, key.clone()).await?,
+            load(scope(ctx), key.clone()).await?,
         ))
     }
 
@@ -237,7 +232,7 @@ impl Connection<TransfersPage> for TransferConnection {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct AccountQuery;
 
 #[Object]
@@ -251,11 +246,7 @@ impl AccountQuery {
         which: ScopeArgument,
     ) -> Result<One<Account>> {
         let id: AccountId = decode(&id, "id")?;
-        let key = RecordById(RecordKind::Account, which.into(), id.into());
-        match load(ctx, key).await? {
-            Some(AnyRecord::Account(found)) => Ok(One(Some(found.into()))),
-            _ => Ok(One(None)),
-        }
+        Ok(One(by_id(scope(ctx), which.into(), id.into()).await?))
     }
 
     /// The viewer's accounts, the newest first; everybody's for administrators.
@@ -272,14 +263,27 @@ impl AccountQuery {
         #[graphql(default, name = "scope", desc = "Deleted accounts as well, or alone.")]
         which: ScopeArgument,
     ) -> Result<AccountConnection> {
-        let which: Scope = which.into();
         let arguments = page_arguments(ctx, first, after, last, before);
-        let columns = Below::of(ctx).columns_of_nodes::<Account>();
-        let page = read(ctx, move |read, viewer| async move {
-            domain::account::page(&read, columns, &viewer, which, &arguments).await
-        })
-        .await?;
-        Ok(AccountConnection::new(page, Total::Accounts(which)))
+        let asked = Asked::of(ctx, which, (), arguments);
+        Ok(page(scope(ctx), asked).await?)
+    }
+}
+
+/// A page of the accounts that the viewer sees.
+async fn page(scope: &RequestScope, asked: Asked<Account>) -> domain::Result<AccountConnection> {
+    let total = Total::Accounts(asked.which);
+    let page = read(scope, move |read, viewer| async move {
+        domain::account::page(&read, asked.columns, &viewer, asked.which, &asked.arguments).await
+    });
+    Ok(AccountConnection::new(page.await?, total))
+}
+
+/// How the query's fields about accounts are answered without their resolvers.
+pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> {
+    match name {
+        "account" => root::one::<Account, AccountId>(below),
+        "accounts" => root::list(below, (), |scope, asked| Box::pin(page(scope, asked))),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use plimsoll_domain::{
-    self as domain, AnyRecord, RecordKind, Scope, Version,
+    self as domain, Scope, Version,
     category::{CategoryOrder, CreateCategory, UpdateCategory},
     id::CategoryId,
     post::PostsOf,
@@ -10,13 +10,16 @@ use plimsoll_domain::{
 use uuid::Uuid;
 
 use crate::{
-    batch::{CategoryById, ChildrenPage, Failure, PageOf, RecordById},
+    Query, RequestScope,
+    batch::{CategoryById, ChildrenPage, Failure, PageOf},
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, payload},
     id::{Named, decode, named},
     post::PostConnection,
-    record::{load, patch, patch_as_is, read, record_fields, removal, write},
+    record::{by_id, load, patch, patch_as_is, read, record_fields, removal, write},
+    root::{self, Asked},
     rows::{Below, Connection, One, Row, Step, pages},
+    scope,
 };
 
 record_fields! {
@@ -56,7 +59,7 @@ record_fields! {
                 let (id, which) = (self.get(Column::Id)?, which.into());
                 let columns = Below::of(ctx).columns_of_nodes::<Category>();
                 let key = ChildrenPage(which, arguments, columns, id);
-                Ok(CategoryConnection::of(&key, load(ctx, key.clone()).await?))
+                Ok(CategoryConnection::of(&key, load(scope(ctx), key.clone()).await?))
             }
 
             /// The posts in this category itself, the newest first.
@@ -133,7 +136,7 @@ pub(crate) struct CategoryOrderBy {
     direction: OrderDirection,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct CategoryQuery;
 
 #[Object]
@@ -147,22 +150,11 @@ impl CategoryQuery {
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
     ) -> Result<One<Category>> {
-        let which = which.into();
-        match named::<CategoryId>(id, slug)? {
-            Named::Id(id) => {
-                let key = RecordById(RecordKind::Category, which, id.into());
-                match load(ctx, key).await? {
-                    Some(AnyRecord::Category(found)) => Ok(One(Some(found.into()))),
-                    _ => Ok(One(None)),
-                }
-            }
-            Named::Slug(slug) => {
-                let found = read(ctx, move |read, viewer| async move {
-                    domain::category::by_slug(&read, &viewer, which, &slug).await
-                });
-                Ok(One(found.await?.map(Into::into)))
-            }
-        }
+        let (scope, which) = (scope(ctx), which.into());
+        Ok(One(match named::<CategoryId>(id, slug)? {
+            Named::Id(id) => by_id(scope, which, id.into()).await?,
+            Named::Slug(slug) => by_slug(scope, which, slug).await?,
+        }))
     }
 
     /// All categories, ordered by slug unless told otherwise.
@@ -187,24 +179,66 @@ impl CategoryQuery {
             CategoryOrderBy,
         >,
     ) -> Result<CategoryConnection> {
-        let which: Scope = which.into();
-        let order = match order_by {
-            None => (CategoryOrder::Slug, domain::Direction::Ascending),
-            Some(CategoryOrderBy { field, direction }) => (
-                match field {
-                    CategoryOrderField::Slug => CategoryOrder::Slug,
-                    CategoryOrderField::CreatedAt => CategoryOrder::CreatedAt,
-                },
-                direction.into(),
-            ),
-        };
         let arguments = page_arguments(ctx, first, after, last, before);
-        let columns = Below::of(ctx).columns_of_nodes::<Category>();
-        let page = read(ctx, move |read, viewer| async move {
-            domain::category::page(&read, columns, &viewer, which, order, &arguments).await
-        })
-        .await?;
-        Ok(CategoryConnection::new(page, Total::Categories(which)))
+        let asked = Asked::of(ctx, which, order_by, arguments);
+        Ok(page(scope(ctx), asked).await?)
+    }
+}
+
+/// One of the categories, by its slug.
+async fn by_slug(
+    scope: &RequestScope,
+    which: Scope,
+    slug: String,
+) -> domain::Result<Option<Category>> {
+    let found = read(scope, move |read, viewer| async move {
+        domain::category::by_slug(&read, &viewer, which, &slug).await
+    });
+    Ok(found.await?.map(Into::into))
+}
+
+/// A page of all categories.
+async fn page(
+    scope: &RequestScope,
+    asked: Asked<Category, Option<CategoryOrderBy>>,
+) -> domain::Result<CategoryConnection> {
+    let order = match asked.by {
+        None => (CategoryOrder::Slug, domain::Direction::Ascending),
+        Some(CategoryOrderBy { field, direction }) => (
+            match field {
+                CategoryOrderField::Slug => CategoryOrder::Slug,
+                CategoryOrderField::CreatedAt => CategoryOrder::CreatedAt,
+            },
+            direction.into(),
+        ),
+    };
+    let total = Total::Categories(asked.which);
+    let page = read(scope, move |read, viewer| async move {
+        domain::category::page(
+            &read,
+            asked.columns,
+            &viewer,
+            asked.which,
+            order,
+            &asked.arguments,
+        )
+        .await
+    });
+    Ok(CategoryConnection::new(page.await?, total))
+}
+
+/// How the query's fields about categories are answered without their resolvers.
+pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> {
+    match name {
+        "category" => {
+            root::one_named::<Category, CategoryId, _>(below, "slug", |scope, which, slug| {
+                Box::pin(by_slug(scope, which, slug))
+            })
+        }
+        "categories" => root::list(below, below.argument("orderBy")?, |scope, asked| {
+            Box::pin(page(scope, asked))
+        }),
+        _ => None,
     }
 }
 

@@ -5,11 +5,13 @@ use chrono::{DateTime, Utc};
 use plimsoll_domain::{self as domain, RecordKind, Scope};
 
 use crate::{
+    Query, RequestScope,
     batch::{RecordById, UserById},
     connection::{Total, connection, page_arguments},
     error::Result,
     json::Leaf,
     record::{Record, load, read},
+    root::{self, Asked},
     rows::{Below, Related, Row, Step, to_one},
     scope,
     user::User,
@@ -44,7 +46,7 @@ impl Deletion {
             return Ok(None);
         };
         let columns = Below::of(ctx).columns::<User>();
-        load(ctx, UserById(columns, actor)).await
+        Ok(load(scope(ctx), UserById(columns, actor)).await?)
     }
 
     /// The record that was named, deleted or restored by now; null if it was purged, or the
@@ -54,7 +56,7 @@ impl Deletion {
             return Ok(None);
         };
         let key = RecordById(kind, Scope::WithDeleted, self.0.root_id);
-        Ok(load(ctx, key).await?.map(Into::into))
+        Ok(load(scope(ctx), key).await?.map(Into::into))
     }
 
     /// How many records it took, the named one included.
@@ -112,7 +114,7 @@ connection!(
     "A deletion at a place in a list."
 );
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct DeletionQuery;
 
 #[Object]
@@ -131,10 +133,23 @@ impl DeletionQuery {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<DeletionConnection> {
         let arguments = page_arguments(ctx, first, after, last, before);
-        let page = read(ctx, move |read, viewer| async move {
-            domain::deletion::page(&read, &viewer, &arguments).await
-        })
-        .await?;
-        Ok(DeletionConnection::new(page, Total::Deletions))
+        let asked = Asked::of(ctx, Scope::Live, (), arguments);
+        Ok(page(scope(ctx), asked).await?)
+    }
+}
+
+/// A page of the deletions that the viewer sees.
+async fn page(scope: &RequestScope, asked: Asked<Deletion>) -> domain::Result<DeletionConnection> {
+    let page = read(scope, move |read, viewer| async move {
+        domain::deletion::page(&read, &viewer, &asked.arguments).await
+    });
+    Ok(DeletionConnection::new(page.await?, Total::Deletions))
+}
+
+/// How the query's field about deletions is answered without its resolver.
+pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> {
+    match name {
+        "deletions" => root::list(below, (), |scope, asked| Box::pin(page(scope, asked))),
+        _ => None,
     }
 }

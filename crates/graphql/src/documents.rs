@@ -19,6 +19,7 @@ use hashlink::LruCache;
 use crate::{
     inputs::Inputs,
     limits::{self, Limits, Refusal},
+    root, rows,
 };
 
 /// The bytes of all documents that are kept. Parsed, one takes up to 150 times its text (of
@@ -57,12 +58,14 @@ pub struct Document {
     valid: AtomicBool,
     /// Whether it selects an object twice.
     merges: bool,
+    /// Whether it is a query that a plan might answer whole.
+    plain: bool,
 }
 
 /// A request within the limits.
 #[derive(Debug)]
 pub struct Admitted {
-    /// The request, with its document parsed.
+    /// The request.
     pub request: Request,
     /// Its document.
     pub document: Arc<Document>,
@@ -82,13 +85,13 @@ impl Documents {
         }
     }
 
-    /// Parses the request's document, and hands the request back with it if it is within the
+    /// Parses the request's document, and hands the request back beside it if it is within the
     /// limits.
     ///
     /// # Errors
     ///
     /// A [`Refusal`] as [`limits::parse`] and [`limits::check_request`] give it.
-    pub fn admit(&self, mut request: Request) -> Result<Admitted, Refusal> {
+    pub fn admit(&self, request: Request) -> Result<Admitted, Refusal> {
         let kept = self.kept().documents.get(&request.query).cloned();
         let document = match kept {
             Some(document) => {
@@ -98,7 +101,8 @@ impl Documents {
             None => {
                 let parsed = limits::parse(&request.query, &request.variables, &self.limits)?;
                 let document = Arc::new(Document {
-                    merges: crate::rows::merges(&parsed),
+                    merges: rows::merges(&parsed),
+                    plain: root::is_plain_query(&parsed),
                     parsed,
                     valid: AtomicBool::new(false),
                 });
@@ -111,7 +115,6 @@ impl Documents {
             request.operation_name.as_deref(),
             &request.variables,
         )?;
-        request.set_parsed_query(document.parsed.clone());
         Ok(Admitted {
             request,
             document,
@@ -163,7 +166,17 @@ impl Document {
             })
     }
 
-    /// Whether it selects an object twice: see [`merges`](crate::rows::merges).
+    /// The document, if it is a query that a plan might answer whole.
+    pub(crate) fn plain_query(&self) -> Option<&ExecutableDocument> {
+        (self.plain && !self.merges).then_some(&self.parsed)
+    }
+
+    /// The document, for the library to execute.
+    pub(crate) fn to_executable(&self) -> ExecutableDocument {
+        self.parsed.clone()
+    }
+
+    /// Whether it selects an object twice: see [`merges`](rows::merges).
     pub(crate) fn merges(&self) -> bool {
         self.merges
     }

@@ -2,23 +2,26 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, resolver_utils::enum_value};
 use plimsoll_domain::{
-    self as domain, AnyRecord, RecordKind, Scope, Version,
+    self as domain, Scope, Version,
     id::OrderId,
     order::{Line, PlaceOrder, Status},
 };
 use uuid::Uuid;
 
 use crate::{
+    Query, RequestScope,
     account::Account,
-    batch::{Failure, ItemsOfOrder, ProductById, RecordById, UserById},
+    batch::{Failure, ItemsOfOrder, ProductById, UserById},
     connection::{Total, connection, page_arguments},
     error::{Result, payload},
     id::{decode, encode},
     json::{Json, Leaf},
     money::{MinorUnits, Money},
     product::Product,
-    record::{load, read, record_fields, write, write_keyed},
-    rows::{Below, One},
+    record::{by_id, load, read, record_fields, write, write_keyed},
+    root::{self, Asked},
+    rows::{Below, One, Step},
+    scope,
     user::User,
 };
 
@@ -82,17 +85,13 @@ record_fields! {
             async fn account(&self, ctx: &Context<'_>) -> Result<Option<Account>> {
                 let account: Option<Uuid> = self.get(Column::AccountId)?;
                 let Some(account) = account else { return Ok(None) };
-                let key = RecordById(RecordKind::Account, Scope::Live, account);
-                match load(ctx, key).await? {
-                    Some(AnyRecord::Account(found)) => Ok(Some(found.into())),
-                    _ => Ok(None),
-                }
+                Ok(by_id(scope(ctx), Scope::Live, account).await?)
             }
 
             /// What it is of, in the order in which it was named: 100 lines at most.
             async fn items(&self, ctx: &Context<'_>) -> Result<Vec<OrderItem>> {
                 let key = ItemsOfOrder(self.get(Column::Id)?);
-                let items = load(ctx, key).await?.unwrap_or_default();
+                let items = load(scope(ctx), key).await?.unwrap_or_default();
                 let currency: String = self.get(Column::Currency)?;
                 Ok(items
                     .into_iter()
@@ -117,7 +116,7 @@ impl OrderItem {
     async fn product(&self, ctx: &Context<'_>) -> Result<Option<Product>> {
         let columns = Below::of(ctx).columns::<Product>();
         let key = ProductById(columns, self.item.product_id.into());
-        load(ctx, key).await
+        Ok(load(scope(ctx), key).await?)
     }
 
     /// The product's id.
@@ -145,7 +144,7 @@ connection!(
     "An order at a place in a list."
 );
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct OrderQuery;
 
 #[Object]
@@ -157,11 +156,7 @@ impl OrderQuery {
         #[graphql(desc = "The order's id.")] id: ID,
     ) -> Result<One<Order>> {
         let id: OrderId = decode(&id, "id")?;
-        let key = RecordById(RecordKind::Order, Scope::Live, id.into());
-        match load(ctx, key).await? {
-            Some(AnyRecord::Order(found)) => Ok(One(Some(found.into()))),
-            _ => Ok(One(None)),
-        }
+        Ok(One(by_id(scope(ctx), Scope::Live, id.into()).await?))
     }
 
     /// The viewer's orders, the newest first. Moderators and administrators see all.
@@ -177,12 +172,25 @@ impl OrderQuery {
         #[graphql(desc = "End before this cursor.")] before: Option<String>,
     ) -> Result<OrderConnection> {
         let arguments = page_arguments(ctx, first, after, last, before);
-        let columns = Below::of(ctx).columns_of_nodes::<Order>();
-        let page = read(ctx, move |read, viewer| async move {
-            domain::order::page(&read, columns, &viewer, &arguments).await
-        })
-        .await?;
-        Ok(OrderConnection::new(page, Total::Orders))
+        let asked = Asked::of(ctx, Scope::Live, (), arguments);
+        Ok(page(scope(ctx), asked).await?)
+    }
+}
+
+/// A page of the viewer's orders.
+async fn page(scope: &RequestScope, asked: Asked<Order>) -> domain::Result<OrderConnection> {
+    let page = read(scope, move |read, viewer| async move {
+        domain::order::page(&read, asked.columns, &viewer, &asked.arguments).await
+    });
+    Ok(OrderConnection::new(page.await?, Total::Orders))
+}
+
+/// How the query's fields about orders are answered without their resolvers.
+pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> {
+    match name {
+        "order" => root::one::<Order, OrderId>(below),
+        "orders" => root::list(below, (), |scope, asked| Box::pin(page(scope, asked))),
+        _ => None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
 use plimsoll_domain::{
     self as domain, PageArguments, Scope, Seen, Version,
     id::PostId,
@@ -10,6 +11,7 @@ use plimsoll_domain::{
 use uuid::Uuid;
 
 use crate::{
+    Query, RequestScope,
     batch::{
         CategoryById, CoAuthorsOfPost, ContentOfPost, Failure, PageOf, PostById, PostWithAuthor,
         PostsPage, TagsOfPost, UserById,
@@ -19,6 +21,7 @@ use crate::{
     error::{Result, list_payload, payload},
     id::{Named, decode, decode_all, named},
     record::{heavy, load, patch, patch_as_is, read, record_fields, removal, write},
+    root::{self, Asked},
     rows::{Below, Connection, One, Row, Step, pages},
     scope,
     tag::Tag,
@@ -67,7 +70,7 @@ record_fields! {
                     return Ok(Some(content));
                 }
                 let key = ContentOfPost(self.get(Column::Id)?);
-                load(ctx, key).await
+                Ok(load(scope(ctx), key).await?)
             }
         }
     }
@@ -95,7 +98,7 @@ impl PostConnection {
         let key = PostsPage(of, which, arguments, columns, parent);
         Ok(<Self as Connection<PostsPage>>::of(
             &key,
-            load(ctx, key.clone()).await?,
+            load(scope(ctx), key.clone()).await?,
         ))
     }
 
@@ -155,7 +158,7 @@ pub(crate) struct PostFilterInput {
     published: Option<bool>,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PostQuery;
 
 #[Object]
@@ -169,28 +172,11 @@ impl PostQuery {
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
     ) -> Result<One<Post>> {
-        let which = which.into();
-        match named::<PostId>(id, slug)? {
-            Named::Id(id) => {
-                let (below, id) = (Below::of(ctx), id.into());
-                let columns = below.columns::<Post>();
-                let Some(author) = below.only("author") else {
-                    return Ok(One(load(ctx, PostById(which, columns, id)).await?));
-                };
-                let of_author = author.columns::<User>();
-                let key = PostWithAuthor(which, columns, of_author, id);
-                let found = load(ctx, key).await?;
-                Ok(One(
-                    found.map(|(post, author)| post.beside("author", author))
-                ))
-            }
-            Named::Slug(slug) => {
-                let found = read(ctx, move |read, viewer| async move {
-                    domain::post::by_slug(&read, &viewer, which, &slug).await
-                });
-                Ok(One(found.await?.map(Into::into)))
-            }
-        }
+        let (scope, which) = (scope(ctx), which.into());
+        Ok(One(match named::<PostId>(id, slug)? {
+            Named::Id(id) => by_id(scope, Below::of(ctx), which, id.into()).await?,
+            Named::Slug(slug) => by_slug(scope, which, slug).await?,
+        }))
     }
 
     /// All posts that the viewer sees, the newest first unless told otherwise.
@@ -211,28 +197,91 @@ impl PostQuery {
         order_by: Option<PostOrderBy>,
         #[graphql(desc = "Which posts.")] filter: Option<PostFilterInput>,
     ) -> Result<PostConnection> {
-        let which: Scope = which.into();
-        let filter = PostFilter {
-            published: filter.unwrap_or_default().published,
-        };
-        let order = match order_by {
-            None => (PostOrder::PublishedAt, domain::Direction::Descending),
-            Some(PostOrderBy { field, direction }) => (
-                match field {
-                    PostOrderField::PublishedAt => PostOrder::PublishedAt,
-                    PostOrderField::CreatedAt => PostOrder::CreatedAt,
-                    PostOrderField::UpdatedAt => PostOrder::UpdatedAt,
-                },
-                direction.into(),
-            ),
-        };
         let arguments = page_arguments(ctx, first, after, last, before);
-        let columns = Below::of(ctx).columns_of_nodes::<Post>();
-        let page = read(ctx, move |read, viewer| async move {
-            domain::post::page(&read, columns, &viewer, which, filter, order, &arguments).await
-        })
-        .await?;
-        Ok(PostConnection::new(page, Total::Posts(which, filter)))
+        let asked = Asked::of(ctx, which, (filter, order_by), arguments);
+        Ok(page(scope(ctx), asked).await?)
+    }
+}
+
+/// The post with this id, with its author if what is selected below it asks for them once: it is
+/// read with them.
+fn by_id<'r>(
+    scope: &'r RequestScope,
+    below: Below<'_>,
+    which: Scope,
+    id: Uuid,
+) -> BoxFuture<'r, std::result::Result<Option<Post>, Failure>> {
+    let columns = below.columns::<Post>();
+    let Some(author) = below.only("author") else {
+        return load(scope, PostById(which, columns, id));
+    };
+    let of_author = author.columns::<User>();
+    let key = PostWithAuthor(which, columns, of_author, id);
+    let found = load(scope, key);
+    Box::pin(async move {
+        let found = found.await?;
+        Ok(found.map(|(post, author)| post.beside("author", author)))
+    })
+}
+
+/// One of the posts, by its slug.
+async fn by_slug(scope: &RequestScope, which: Scope, slug: String) -> domain::Result<Option<Post>> {
+    let found = read(scope, move |read, viewer| async move {
+        domain::post::by_slug(&read, &viewer, which, &slug).await
+    });
+    Ok(found.await?.map(Into::into))
+}
+
+/// A page of all posts.
+async fn page(
+    scope: &RequestScope,
+    asked: Asked<Post, (Option<PostFilterInput>, Option<PostOrderBy>)>,
+) -> domain::Result<PostConnection> {
+    let (filter, order_by) = asked.by;
+    let filter = PostFilter {
+        published: filter.and_then(|filter| filter.published),
+    };
+    let order = match order_by {
+        None => (PostOrder::PublishedAt, domain::Direction::Descending),
+        Some(PostOrderBy { field, direction }) => (
+            match field {
+                PostOrderField::PublishedAt => PostOrder::PublishedAt,
+                PostOrderField::CreatedAt => PostOrder::CreatedAt,
+                PostOrderField::UpdatedAt => PostOrder::UpdatedAt,
+            },
+            direction.into(),
+        ),
+    };
+    let (columns, which, arguments) = (asked.columns, asked.which, asked.arguments);
+    let page = read(scope, move |read, viewer| async move {
+        domain::post::page(&read, columns, &viewer, which, filter, order, &arguments).await
+    });
+    Ok(PostConnection::new(
+        page.await?,
+        Total::Posts(which, filter),
+    ))
+}
+
+/// How the query's fields about posts are answered without their resolvers.
+pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> {
+    match name {
+        "post" => {
+            let which = below.argument::<ScopeArgument>("scope")?.into();
+            let (id, slug) = (below.argument("id")?, below.argument("slug")?);
+            match named::<PostId>(id, slug).ok()? {
+                Named::Id(id) => {
+                    root::found(below, move |scope| by_id(scope, below, which, id.into()))
+                }
+                Named::Slug(slug) => root::found(below, move |scope| {
+                    Box::pin(by_slug(scope, which, slug.clone()))
+                }),
+            }
+        }
+        "posts" => {
+            let by = (below.argument("filter")?, below.argument("orderBy")?);
+            root::list(below, by, |scope, asked| Box::pin(page(scope, asked)))
+        }
+        _ => None,
     }
 }
 

@@ -2,20 +2,23 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use plimsoll_domain::{
-    self as domain, AnyRecord, RecordKind, Scope, Version,
+    self as domain, Scope, Version,
     id::ProductId,
     product::{CreateProduct, ImportProducts, ProductOrder, UpdateProduct},
 };
 
 use crate::{
-    batch::{InventoryOfProduct, ProductById, RecordById},
+    Query, RequestScope,
+    batch::{InventoryOfProduct, ProductById},
     bulk::OnConflict,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, list_payload, payload},
     id::{Named, decode, named_by},
     money::{Money, MoneyInput},
-    record::{load, patch, patch_as_is, read, record_fields, removal, write, write_keyed},
-    rows::{Below, One},
+    record::{by_id, patch, patch_as_is, read, record_fields, removal, write, write_keyed},
+    root::{self, Asked},
+    rows::{Below, One, Step},
+    scope,
 };
 
 record_fields! {
@@ -91,7 +94,7 @@ pub(crate) struct ProductOrderBy {
     direction: OrderDirection,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct ProductQuery;
 
 #[Object]
@@ -106,22 +109,11 @@ impl ProductQuery {
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
     ) -> Result<One<Product>> {
-        let which = which.into();
-        match named_by::<ProductId>(id, sku, "sku")? {
-            Named::Id(id) => {
-                let key = RecordById(RecordKind::Product, which, id.into());
-                match load(ctx, key).await? {
-                    Some(AnyRecord::Product(found)) => Ok(One(Some(found.into()))),
-                    _ => Ok(One(None)),
-                }
-            }
-            Named::Slug(sku) => {
-                let found = read(ctx, move |read, viewer| async move {
-                    domain::product::by_sku(&read, &viewer, which, &sku).await
-                });
-                Ok(One(found.await?.map(Into::into)))
-            }
-        }
+        let (scope, which) = (scope(ctx), which.into());
+        Ok(One(match named_by::<ProductId>(id, sku, "sku")? {
+            Named::Id(id) => by_id(scope, which, id.into()).await?,
+            Named::Slug(sku) => by_sku(scope, which, sku).await?,
+        }))
     }
 
     /// All products, ordered by name unless told otherwise.
@@ -142,25 +134,65 @@ impl ProductQuery {
             ProductOrderBy,
         >,
     ) -> Result<ProductConnection> {
-        let which: Scope = which.into();
-        let order = match order_by {
-            None => (ProductOrder::Name, domain::Direction::Ascending),
-            Some(ProductOrderBy { field, direction }) => (
-                match field {
-                    ProductOrderField::Name => ProductOrder::Name,
-                    ProductOrderField::Sku => ProductOrder::Sku,
-                    ProductOrderField::CreatedAt => ProductOrder::CreatedAt,
-                },
-                direction.into(),
-            ),
-        };
         let arguments = page_arguments(ctx, first, after, last, before);
-        let columns = Below::of(ctx).columns_of_nodes::<Product>();
-        let page = read(ctx, move |read, viewer| async move {
-            domain::product::page(&read, columns, &viewer, which, order, &arguments).await
-        })
-        .await?;
-        Ok(ProductConnection::new(page, Total::Products(which)))
+        let asked = Asked::of(ctx, which, order_by, arguments);
+        Ok(page(scope(ctx), asked).await?)
+    }
+}
+
+/// One of the products, by its stock-keeping unit.
+async fn by_sku(
+    scope: &RequestScope,
+    which: Scope,
+    sku: String,
+) -> domain::Result<Option<Product>> {
+    let found = read(scope, move |read, viewer| async move {
+        domain::product::by_sku(&read, &viewer, which, &sku).await
+    });
+    Ok(found.await?.map(Into::into))
+}
+
+/// A page of all products.
+async fn page(
+    scope: &RequestScope,
+    asked: Asked<Product, Option<ProductOrderBy>>,
+) -> domain::Result<ProductConnection> {
+    let order = match asked.by {
+        None => (ProductOrder::Name, domain::Direction::Ascending),
+        Some(ProductOrderBy { field, direction }) => (
+            match field {
+                ProductOrderField::Name => ProductOrder::Name,
+                ProductOrderField::Sku => ProductOrder::Sku,
+                ProductOrderField::CreatedAt => ProductOrder::CreatedAt,
+            },
+            direction.into(),
+        ),
+    };
+    let total = Total::Products(asked.which);
+    let page = read(scope, move |read, viewer| async move {
+        domain::product::page(
+            &read,
+            asked.columns,
+            &viewer,
+            asked.which,
+            order,
+            &asked.arguments,
+        )
+        .await
+    });
+    Ok(ProductConnection::new(page.await?, total))
+}
+
+/// How the query's fields about products are answered without their resolvers.
+pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> {
+    match name {
+        "product" => root::one_named::<Product, ProductId, _>(below, "sku", |scope, which, sku| {
+            Box::pin(by_sku(scope, which, sku))
+        }),
+        "products" => root::list(below, below.argument("orderBy")?, |scope, asked| {
+            Box::pin(page(scope, asked))
+        }),
+        _ => None,
     }
 }
 

@@ -3,11 +3,15 @@
 use async_graphql::{Context, ID, Interface, Object};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use plimsoll_domain::{AnyRecord, Result as DomainResult, Scope, Tx, idempotency::Answer};
+use plimsoll_domain::{
+    AnyRecord, RecordKind, Result as DomainResult, Scope, Tx, idempotency::Answer,
+};
+use uuid::Uuid;
 
 use crate::{
+    RequestScope,
     account::{Account, Transfer},
-    batch::{Batch, Loader, RecordById, TransferById},
+    batch::{Batch, Failure, Loader, RecordById, TransferById},
     category::Category,
     error::{ApiError, Result},
     id::{NodeId, decode_any},
@@ -104,7 +108,7 @@ from_any!(Record);
 /// The most ids that `nodes` takes.
 const MAX_NODES: usize = 200;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct RecordQuery;
 
 #[Object]
@@ -117,10 +121,12 @@ impl RecordQuery {
     ) -> Result<Option<Node>> {
         Ok(match decode_any(&id, "id")? {
             NodeId::Record(kind, id) => {
-                let found = load(ctx, RecordById(kind, Scope::Live, id)).await?;
+                let found = load(scope(ctx), RecordById(kind, Scope::Live, id)).await?;
                 found.map(Into::into)
             }
-            NodeId::Transfer(id) => load(ctx, TransferById(id)).await?.map(Node::Transfer),
+            NodeId::Transfer(id) => load(scope(ctx), TransferById(id))
+                .await?
+                .map(Node::Transfer),
         })
     }
 
@@ -166,28 +172,62 @@ impl RecordQuery {
 ///
 /// In a box, as what [`load`] answers: a field's future has the size of its type's largest, and
 /// each field of a row has one.
-pub(crate) fn read<'a, T, F, W>(ctx: &Context<'a>, work: F) -> BoxFuture<'a, Result<T>>
+pub(crate) fn read<'a, T, F, W>(scope: &'a RequestScope, work: F) -> BoxFuture<'a, DomainResult<T>>
 where
     T: Send + 'static,
     F: FnOnce(plimsoll_domain::Read, plimsoll_domain::Viewer) -> W,
     W: Future<Output = DomainResult<T>> + Send + 'static,
 {
-    let scope = scope(ctx);
     let work = work(scope.store.read(), scope.viewer());
-    Box::pin(async move { Ok(scope.spawner.run(work).await?) })
+    Box::pin(scope.spawner.run(work))
 }
 
 /// What the loader of this key finds for it, together with all other keys of its level.
 pub(crate) fn load<'a, K>(
-    ctx: &Context<'a>,
+    scope: &'a RequestScope,
     key: K,
-) -> BoxFuture<'a, Result<Option<<Batch as Loader<K>>::Value>>>
+) -> BoxFuture<'a, std::result::Result<Option<<Batch as Loader<K>>::Value>, Failure>>
 where
     K: Send + Sync + 'static,
     Batch: Loader<K>,
 {
-    let loaders = &scope(ctx).loaders;
-    Box::pin(async move { Ok(loaders.load(vec![key]).await?.pop().flatten()) })
+    Box::pin(async move { Ok(scope.loaders.load(vec![key]).await?.pop().flatten()) })
+}
+
+/// A record's type, of which one is found by its id.
+pub(crate) trait ById: Sized {
+    /// What the domain calls it.
+    const KIND: RecordKind;
+
+    /// The record, if it is of this type.
+    fn of(record: AnyRecord) -> Option<Self>;
+}
+
+macro_rules! by_id {
+    ($($object:ident),*) => {$(
+        impl ById for $object {
+            const KIND: RecordKind = RecordKind::$object;
+
+            fn of(record: AnyRecord) -> Option<Self> {
+                match record {
+                    AnyRecord::$object(record) => Some(record.into()),
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+by_id!(User, Category, Tag, Product, Order, Account);
+
+/// The record with this id, if the viewer sees it in this scope.
+pub(crate) async fn by_id<T: ById>(
+    scope: &RequestScope,
+    which: Scope,
+    id: Uuid,
+) -> std::result::Result<Option<T>, Failure> {
+    let found = load(scope, RecordById(T::KIND, which, id)).await?;
+    Ok(found.and_then(T::of))
 }
 
 /// Runs a command of the domain in a transaction of its own, once for each `Idempotency-Key` that
@@ -383,7 +423,7 @@ macro_rules! record_fields {
                             return Ok(crate::rows::One(None));
                         };
                         let columns = crate::rows::Below::of(ctx).columns::<$one_ty>();
-                        let found = crate::record::load(ctx, $one_key(columns, key));
+                        let found = crate::record::load(crate::scope(ctx), $one_key(columns, key));
                         Ok(crate::rows::One(found.await?))
                     }
                 )*)?
@@ -396,7 +436,7 @@ macro_rules! record_fields {
                     ) -> crate::error::Result<crate::rows::List<$many_ty>> {
                         let key: uuid::Uuid = self.get(Column::$many_column)?;
                         let columns = crate::rows::Below::of(ctx).columns::<$many_ty>();
-                        let found = crate::record::load(ctx, $many_key(columns, key));
+                        let found = crate::record::load(crate::scope(ctx), $many_key(columns, key));
                         Ok(crate::rows::List(found.await?.unwrap_or_default()))
                     }
                 )*)?

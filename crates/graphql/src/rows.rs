@@ -11,11 +11,15 @@
 use std::{any::Any, borrow::Cow, collections::HashMap, hash::Hash, ops::Range, sync::Arc};
 
 use async_graphql::{
-    ContainerType, Context, ContextSelectionSet, InputType, Name, OutputType, Positioned,
-    ServerResult, Value,
-    parser::types::{ExecutableDocument, Field, FragmentDefinition, Selection, SelectionSet},
+    ContainerType, Context, ContextSelectionSet, InputType, Name, OutputType, Positioned, QueryEnv,
+    ServerResult, Value, Variables,
+    parser::types::{
+        ExecutableDocument, Field, FragmentDefinition, OperationDefinition, Selection,
+        SelectionSet, VariableDefinition,
+    },
     registry::Registry,
 };
+use async_graphql_value::Value as InputValue;
 use futures::future::{BoxFuture, try_join, try_join_all};
 use plimsoll_domain::{self as domain, Ends, PageArguments};
 use uuid::Uuid;
@@ -69,8 +73,56 @@ pub(crate) enum Step<'a, T> {
 pub(crate) struct Below<'a> {
     set: &'a SelectionSet,
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
-    /// The field, and where its arguments are known, for a plan.
-    field: Option<(&'a Positioned<Field>, &'a ContextSelectionSet<'a>)>,
+    /// The field, for a plan.
+    field: Option<&'a Field>,
+    given: Given<'a>,
+}
+
+/// What variables stand for.
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    definitions: &'a [Positioned<VariableDefinition>],
+    /// None where arguments are not looked at.
+    variables: Option<&'a Variables>,
+}
+
+impl<'a> Given<'a> {
+    fn of(env: &'a QueryEnv) -> Self {
+        Self {
+            definitions: &env.operation.node.variable_definitions,
+            variables: Some(&env.variables),
+        }
+    }
+
+    /// What an argument has in it; `None` if that is a variable without a value.
+    fn resolve(self, value: &InputValue) -> Option<Value> {
+        Some(match value {
+            InputValue::Variable(name) => match self.variables?.get(name) {
+                Some(value) => value.clone(),
+                None => {
+                    let mut definitions = self.definitions.iter();
+                    let definition = definitions.find(|one| one.node.name.node == *name)?;
+                    definition.node.default_value.as_ref()?.node.clone()
+                }
+            },
+            // An item has a place whether it has a value or not; a field has none without one.
+            InputValue::List(items) => {
+                let items = items.iter();
+                Value::List(
+                    items
+                        .map(|item| self.resolve(item).unwrap_or(Value::Null))
+                        .collect(),
+                )
+            }
+            InputValue::Object(fields) => {
+                let fields = fields.iter();
+                let given =
+                    fields.filter_map(|(name, value)| Some((name.clone(), self.resolve(value)?)));
+                Value::Object(given.collect())
+            }
+            constant => constant.clone().into_const()?,
+        })
+    }
 }
 
 impl<'a> Below<'a> {
@@ -79,6 +131,24 @@ impl<'a> Below<'a> {
             set: &ctx.item.node.selection_set.node,
             fragments: &ctx.query_env.fragments,
             field: None,
+            given: Given::of(ctx.query_env),
+        }
+    }
+
+    /// What an operation selects.
+    pub(crate) fn of_root(
+        document: &'a ExecutableDocument,
+        operation: &'a OperationDefinition,
+        variables: Option<&'a Variables>,
+    ) -> Self {
+        Self {
+            set: &operation.selection_set.node,
+            fragments: &document.fragments,
+            field: None,
+            given: Given {
+                definitions: &operation.variable_definitions,
+                variables,
+            },
         }
     }
 
@@ -88,18 +158,17 @@ impl<'a> Below<'a> {
             set: &ctx.item.node,
             fragments: &ctx.query_env.fragments,
             field: None,
+            given: Given::of(ctx.query_env),
         }
     }
 
     /// An argument of the field; what it is by default if it is not given. `None`: it is not of
     /// this type, and the field's resolver is to say so.
     pub(crate) fn argument<T: InputType + Default>(self, name: &str) -> Option<T> {
-        let (field, ctx) = self.field?;
-        let (_, value) = ctx
-            .with_field(field)
-            .param_value(name, Some(T::default))
-            .ok()?;
-        Some(value)
+        match self.field?.get_argument(name) {
+            None => Some(T::default()),
+            Some(value) => T::parse(self.given.resolve(&value.node)).ok(),
+        }
     }
 
     /// The arguments that every connection takes.
@@ -115,12 +184,16 @@ impl<'a> Below<'a> {
 
     /// Each field that may be selected here, those of all fragments included, with what is
     /// selected below it.
-    fn each(self, visit: &mut impl FnMut(&'a str, Self)) {
+    pub(crate) fn each(self, visit: &mut impl FnMut(&'a str, Self)) {
         let inside = |set| Self { set, ..self };
         for selection in &self.set.items {
             match &selection.node {
                 Selection::Field(field) => {
-                    let below = inside(&field.node.selection_set.node);
+                    let below = Self {
+                        set: &field.node.selection_set.node,
+                        field: Some(&field.node),
+                        ..self
+                    };
                     visit(field.node.name.node.as_str(), below);
                 }
                 Selection::FragmentSpread(spread) => {
@@ -192,16 +265,8 @@ impl<'a> Below<'a> {
 ///
 /// The document is one whose fragments were followed before, to measure it: there are not too many.
 pub(crate) fn merges(document: &ExecutableDocument) -> bool {
-    let fragments = &document.fragments;
     let mut operations = document.operations.iter();
-    operations.any(|(_, operation)| {
-        let below = Below {
-            set: &operation.node.selection_set.node,
-            fragments,
-            field: None,
-        };
-        below.merges()
-    })
+    operations.any(|(_, operation)| Below::of_root(document, &operation.node, None).merges())
 }
 
 impl<'a> Below<'a> {
@@ -257,6 +322,19 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// No values for so many rows.
+    pub(crate) fn nothing(rows: usize) -> Self {
+        Self {
+            json: Json::default(),
+            places: vec![0..0; rows],
+        }
+    }
+
+    /// What is written, as one of the library's values.
+    pub(crate) fn into_value(self) -> Value {
+        self.json.into_value()
+    }
+
     fn get(&self, at: usize) -> &[u8] {
         let place = self.places.get(at).cloned().unwrap_or_default();
         match self.json.as_bytes().get(place) {
@@ -267,7 +345,7 @@ impl Values {
 }
 
 /// How the rows of a list answer a selection.
-struct Plan<'a, T: Row> {
+pub(crate) struct Plan<'a, T: Row> {
     fields: Vec<Planned<'a, T>>,
     /// What stands before the fields' values, one after the other.
     names: String,
@@ -289,32 +367,30 @@ enum Answered<'a, T> {
 }
 
 impl<'a, T: Row> Plan<'a, T> {
-    fn of(below: Below<'a>, ctx: &'a ContextSelectionSet<'a>) -> Option<Self> {
+    fn of(below: Below<'a>) -> Option<Self> {
         let mut plan = Self {
             fields: Vec::with_capacity(below.set.items.len()),
             names: String::with_capacity(below.set.items.len() * 16),
             columns: T::Columns::default(),
         };
-        plan.add(below, ctx)?;
+        plan.add(below)?;
         Some(plan)
     }
 
     /// A plan without resolvers, whose values no error can come of but a read's.
-    fn closed(below: Below<'a>) -> Option<Self> {
-        let (_, ctx) = below.field?;
-        let plan = Self::of(below, ctx)?;
+    pub(crate) fn closed(below: Below<'a>) -> Option<Self> {
+        let plan = Self::of(below)?;
         let resolver = |field: &Planned<'a, T>| matches!(field.answered, Answered::Resolver(_));
         (!plan.fields.iter().any(resolver)).then_some(plan)
     }
 
-    fn add(&mut self, below: Below<'a>, ctx: &'a ContextSelectionSet<'a>) -> Option<()> {
-        let Below { set, fragments, .. } = below;
+    fn add(&mut self, below: Below<'a>) -> Option<()> {
         let inside = |set, field| Below {
             set,
-            fragments,
             field,
+            ..below
         };
-        for selection in &set.items {
+        for selection in &below.set.items {
             match &selection.node {
                 Selection::Field(field) => {
                     let name = field.node.response_key().node.as_str();
@@ -323,7 +399,7 @@ impl<'a, T: Row> Plan<'a, T> {
                         continue;
                     }
                     self.columns = self.columns.or(T::needs(&field.node.name.node));
-                    let below = inside(&field.node.selection_set.node, Some((field, ctx)));
+                    let below = inside(&field.node.selection_set.node, Some(&field.node));
                     let step = match field.node.name.node.as_str() {
                         "__typename" => Some(Step::Own(type_name::<T>)),
                         other => T::step(other, below),
@@ -339,18 +415,18 @@ impl<'a, T: Row> Plan<'a, T> {
                     });
                 }
                 Selection::FragmentSpread(spread) => {
-                    let fragment = &fragments.get(&spread.node.fragment_name.node)?.node;
+                    let fragment = &below.fragments.get(&spread.node.fragment_name.node)?.node;
                     if fragment.type_condition.node.on.node.as_str() != T::type_name() {
                         return None;
                     }
-                    self.add(inside(&fragment.selection_set.node, None), ctx)?;
+                    self.add(inside(&fragment.selection_set.node, None))?;
                 }
                 Selection::InlineFragment(fragment) => {
                     let on = fragment.node.type_condition.as_ref();
                     if on.is_some_and(|on| on.node.on.node.as_str() != T::type_name()) {
                         return None;
                     }
-                    self.add(inside(&fragment.node.selection_set.node, None), ctx)?;
+                    self.add(inside(&fragment.node.selection_set.node, None))?;
                 }
             }
         }
@@ -370,7 +446,11 @@ impl<'a, T: Row> Plan<'a, T> {
     }
 
     /// The rows as objects, of a plan that is closed.
-    async fn objects(&self, rows: &[T], scope: &RequestScope) -> Result<Values, Failure> {
+    pub(crate) async fn objects(
+        &self,
+        rows: &[T],
+        scope: &RequestScope,
+    ) -> Result<Values, Failure> {
         let related = self.related(rows, scope).await?;
         self.write_objects(rows, &related, Vec::new())
     }
@@ -488,7 +568,7 @@ async fn together<T: Row>(
     if scope.merges {
         return Ok(None);
     }
-    let Some(plan) = Plan::<T>::of(Below::of_rows(ctx), ctx) else {
+    let Some(plan) = Plan::<T>::of(Below::of_rows(ctx)) else {
         return Ok(None);
     };
     let mut resolvers: Vec<BoxFuture<'_, ServerResult<Value>>> = Vec::new();

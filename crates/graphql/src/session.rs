@@ -32,7 +32,7 @@ impl Viewer {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct SessionQuery;
 
 #[Object]
@@ -47,7 +47,7 @@ impl SessionQuery {
             });
         };
         let columns = domain::user::Columns::selected();
-        let user = load(ctx, UserById(columns, id.into())).await?;
+        let user = load(scope(ctx), UserById(columns, id.into())).await?;
         Ok(Viewer {
             user,
             role: Some(role),

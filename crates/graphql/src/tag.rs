@@ -2,21 +2,23 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use plimsoll_domain::{
-    self as domain, AnyRecord, RecordKind, Scope, Version,
+    self as domain, Scope, Version,
     id::TagId,
     post::PostsOf,
     tag::{CreateTag, CreateTags, TagOrder, UpdateTag},
 };
 
 use crate::{
-    batch::RecordById,
+    Query, RequestScope,
     bulk::OnConflict,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, list_payload, payload},
     id::{Named, decode, named},
     post::PostConnection,
-    record::{load, patch_as_is, read, record_fields, removal, write},
-    rows::{Below, One},
+    record::{by_id, patch_as_is, read, record_fields, removal, write},
+    root::{self, Asked},
+    rows::{Below, One, Step},
+    scope,
 };
 
 record_fields! {
@@ -81,7 +83,7 @@ pub(crate) struct TagOrderBy {
     direction: OrderDirection,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct TagQuery;
 
 #[Object]
@@ -95,22 +97,11 @@ impl TagQuery {
         #[graphql(default, name = "scope", desc = "A deleted one as well, or alone.")]
         which: ScopeArgument,
     ) -> Result<One<Tag>> {
-        let which = which.into();
-        match named::<TagId>(id, slug)? {
-            Named::Id(id) => {
-                let key = RecordById(RecordKind::Tag, which, id.into());
-                match load(ctx, key).await? {
-                    Some(AnyRecord::Tag(found)) => Ok(One(Some(found.into()))),
-                    _ => Ok(One(None)),
-                }
-            }
-            Named::Slug(slug) => {
-                let found = read(ctx, move |read, viewer| async move {
-                    domain::tag::by_slug(&read, &viewer, which, &slug).await
-                });
-                Ok(One(found.await?.map(Into::into)))
-            }
-        }
+        let (scope, which) = (scope(ctx), which.into());
+        Ok(One(match named::<TagId>(id, slug)? {
+            Named::Id(id) => by_id(scope, which, id.into()).await?,
+            Named::Slug(slug) => by_slug(scope, which, slug).await?,
+        }))
     }
 
     /// All tags, ordered by slug unless told otherwise.
@@ -131,24 +122,60 @@ impl TagQuery {
             TagOrderBy,
         >,
     ) -> Result<TagConnection> {
-        let which: Scope = which.into();
-        let order = match order_by {
-            None => (TagOrder::Slug, domain::Direction::Ascending),
-            Some(TagOrderBy { field, direction }) => (
-                match field {
-                    TagOrderField::Slug => TagOrder::Slug,
-                    TagOrderField::CreatedAt => TagOrder::CreatedAt,
-                },
-                direction.into(),
-            ),
-        };
         let arguments = page_arguments(ctx, first, after, last, before);
-        let columns = Below::of(ctx).columns_of_nodes::<Tag>();
-        let page = read(ctx, move |read, viewer| async move {
-            domain::tag::page(&read, columns, &viewer, which, order, &arguments).await
-        })
-        .await?;
-        Ok(TagConnection::new(page, Total::Tags(which)))
+        let asked = Asked::of(ctx, which, order_by, arguments);
+        Ok(page(scope(ctx), asked).await?)
+    }
+}
+
+/// One of the tags, by its slug.
+async fn by_slug(scope: &RequestScope, which: Scope, slug: String) -> domain::Result<Option<Tag>> {
+    let found = read(scope, move |read, viewer| async move {
+        domain::tag::by_slug(&read, &viewer, which, &slug).await
+    });
+    Ok(found.await?.map(Into::into))
+}
+
+/// A page of all tags.
+async fn page(
+    scope: &RequestScope,
+    asked: Asked<Tag, Option<TagOrderBy>>,
+) -> domain::Result<TagConnection> {
+    let order = match asked.by {
+        None => (TagOrder::Slug, domain::Direction::Ascending),
+        Some(TagOrderBy { field, direction }) => (
+            match field {
+                TagOrderField::Slug => TagOrder::Slug,
+                TagOrderField::CreatedAt => TagOrder::CreatedAt,
+            },
+            direction.into(),
+        ),
+    };
+    let total = Total::Tags(asked.which);
+    let page = read(scope, move |read, viewer| async move {
+        domain::tag::page(
+            &read,
+            asked.columns,
+            &viewer,
+            asked.which,
+            order,
+            &asked.arguments,
+        )
+        .await
+    });
+    Ok(TagConnection::new(page.await?, total))
+}
+
+/// How the query's fields about tags are answered without their resolvers.
+pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> {
+    match name {
+        "tag" => root::one_named::<Tag, TagId, _>(below, "slug", |scope, which, slug| {
+            Box::pin(by_slug(scope, which, slug))
+        }),
+        "tags" => root::list(below, below.argument("orderBy")?, |scope, asked| {
+            Box::pin(page(scope, asked))
+        }),
+        _ => None,
     }
 }
 

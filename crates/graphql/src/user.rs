@@ -4,21 +4,23 @@ use async_graphql::{
     Context, Enum, ID, InputObject, MaybeUndefined, Object, resolver_utils::enum_value,
 };
 use plimsoll_domain::{
-    self as domain, Patch, Role, Scope, Version,
+    self as domain, Patch, Role, Version,
     post::PostsOf,
     user::{CreateUser, UpdateUser, UserOrder},
 };
 
 use crate::{
-    batch::{Failure, ProfileOfUser, RecordById},
+    Query, RequestScope,
+    batch::{Failure, ProfileOfUser},
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
     error::{Result, payload},
     id::decode,
     json::{Json, Leaf},
     post::PostConnection,
     profile::Profile,
-    record::{load, patch_as_is, read, record_fields, removal, write},
-    rows::{Below, One},
+    record::{by_id, patch_as_is, read, record_fields, removal, write},
+    root::{self, Asked},
+    rows::{Below, One, Step},
     scope,
 };
 
@@ -143,7 +145,7 @@ pub(crate) struct UserOrderBy {
     direction: OrderDirection,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct UserQuery;
 
 #[Object]
@@ -157,11 +159,7 @@ impl UserQuery {
         which: ScopeArgument,
     ) -> Result<One<User>> {
         let id: domain::id::UserId = decode(&id, "id")?;
-        let key = RecordById(domain::RecordKind::User, which.into(), id.into());
-        match load(ctx, key).await? {
-            Some(domain::AnyRecord::User(user)) => Ok(One(Some(user.into()))),
-            _ => Ok(One(None)),
-        }
+        Ok(One(by_id(scope(ctx), which.into(), id.into()).await?))
     }
 
     /// All users, ordered by name unless told otherwise.
@@ -182,24 +180,50 @@ impl UserQuery {
             UserOrderBy,
         >,
     ) -> Result<UserConnection> {
-        let which: Scope = which.into();
-        let order = match order_by {
-            None => (UserOrder::Name, domain::Direction::Ascending),
-            Some(UserOrderBy { field, direction }) => (
-                match field {
-                    UserOrderField::Name => UserOrder::Name,
-                    UserOrderField::CreatedAt => UserOrder::CreatedAt,
-                },
-                direction.into(),
-            ),
-        };
         let arguments = page_arguments(ctx, first, after, last, before);
-        let columns = Below::of(ctx).columns_of_nodes::<User>();
-        let page = read(ctx, move |read, viewer| async move {
-            domain::user::page(&read, columns, &viewer, which, order, &arguments).await
-        })
-        .await?;
-        Ok(UserConnection::new(page, Total::Users(which)))
+        let asked = Asked::of(ctx, which, order_by, arguments);
+        Ok(page(scope(ctx), asked).await?)
+    }
+}
+
+/// A page of all users.
+async fn page(
+    scope: &RequestScope,
+    asked: Asked<User, Option<UserOrderBy>>,
+) -> domain::Result<UserConnection> {
+    let order = match asked.by {
+        None => (UserOrder::Name, domain::Direction::Ascending),
+        Some(UserOrderBy { field, direction }) => (
+            match field {
+                UserOrderField::Name => UserOrder::Name,
+                UserOrderField::CreatedAt => UserOrder::CreatedAt,
+            },
+            direction.into(),
+        ),
+    };
+    let total = Total::Users(asked.which);
+    let page = read(scope, move |read, viewer| async move {
+        domain::user::page(
+            &read,
+            asked.columns,
+            &viewer,
+            asked.which,
+            order,
+            &asked.arguments,
+        )
+        .await
+    });
+    Ok(UserConnection::new(page.await?, total))
+}
+
+/// How the query's fields about users are answered without their resolvers.
+pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> {
+    match name {
+        "user" => root::one::<User, domain::id::UserId>(below),
+        "users" => root::list(below, below.argument("orderBy")?, |scope, asked| {
+            Box::pin(page(scope, asked))
+        }),
+        _ => None,
     }
 }
 
