@@ -12,7 +12,7 @@ use std::{
     future::{Future, poll_fn},
     hash::Hash,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     task::Poll,
 };
 
@@ -26,8 +26,8 @@ use futures::{
     stream::FuturesUnordered,
 };
 use plimsoll_domain::{
-    self as domain, AnyRecord, Page, PageArguments, RecordKind, Scope, Viewer, order::OrderItem,
-    post::PostsOf, transfer::Transfer,
+    self as domain, AnyRecord, Page, PageArguments, RecordKind, Scope, Timing, Viewer,
+    order::OrderItem, post::PostsOf, transfer::Transfer,
 };
 use uuid::Uuid;
 
@@ -89,6 +89,7 @@ impl Loaders {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
+        self.spawner.may_read()?;
         let (answer, found) = oneshot::channel();
         if wait(&self.waiting, Call { keys, answer }) {
             let (batch, waiting) = (self.batch.clone(), self.waiting.clone());
@@ -157,14 +158,19 @@ type Task = BoxFuture<'static, ()>;
 
 /// Hands the reads of a request to [`drive`].
 #[derive(Clone)]
-pub(crate) struct RequestSpawner(UnboundedSender<Task>);
+pub(crate) struct RequestSpawner {
+    tasks: UnboundedSender<Task>,
+    /// What the database was found to be busy with, or why it is away.
+    away: Arc<OnceLock<Timing>>,
+}
 
 /// Where the reads come out.
 pub(crate) type Tasks = UnboundedReceiver<Task>;
 
 pub(crate) fn spawner() -> (RequestSpawner, Tasks) {
-    let (sender, receiver) = unbounded();
-    (RequestSpawner(sender), receiver)
+    let (tasks, receiver) = unbounded();
+    let away = Arc::default();
+    (RequestSpawner { tasks, away }, receiver)
 }
 
 impl RequestSpawner {
@@ -173,6 +179,7 @@ impl RequestSpawner {
         &self,
         work: impl Future<Output = domain::Result<T>> + Send + 'static,
     ) -> domain::Result<T> {
+        self.may_read()?;
         let (done, answer) = oneshot::channel();
         self.start(Box::pin(async move {
             // Whoever asked may have been dropped with the request.
@@ -184,7 +191,21 @@ impl RequestSpawner {
     /// Runs a read once the request can only wait. If the request is over, it is dropped, and
     /// with it what it would have answered with.
     fn start(&self, task: Task) {
-        let _ = self.0.unbounded_send(task);
+        let _ = self.tasks.unbounded_send(task);
+    }
+
+    /// Lets no further read of this request begin: each fails as one did. A database that is busy
+    /// or away is not made to wait for once more.
+    pub(crate) fn give_up(&self, timing: Timing) {
+        // The first one says it.
+        let _ = self.away.set(timing);
+    }
+
+    fn may_read(&self) -> domain::Result<()> {
+        match self.away.get() {
+            Some(timing) => Err(domain::Error::Unavailable(*timing)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -481,3 +502,33 @@ loader!(TransfersPage(arguments) => PageOf<account::Transfer>, |read, viewer, id
 loader!(TransfersCount => u64, |read, viewer, ids| {
     domain::transfer::counts_of(read, viewer, &ids)
 });
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn once_the_database_is_known_to_be_away_nothing_is_read() {
+        let (spawner, tasks) = spawner();
+        let begun = Arc::new(AtomicUsize::new(0));
+        let read = || {
+            let begun = begun.clone();
+            spawner.run(async move {
+                begun.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            })
+        };
+        let request = async {
+            assert!(read().await.is_ok());
+            spawner.give_up(Timing::Timeout);
+            read().await
+        };
+        let failed = drive(request, tasks).await;
+        let Err(domain::Error::Unavailable(Timing::Timeout)) = failed else {
+            panic!("{failed:?}");
+        };
+        assert_eq!(begun.load(Ordering::Relaxed), 1);
+    }
+}

@@ -58,8 +58,8 @@ pub struct Document {
     valid: AtomicBool,
     /// Whether it selects an object twice.
     merges: bool,
-    /// Whether it is a query that a plan might answer whole.
-    plain: bool,
+    /// Whether it is a query that a plan might answer whole, see [`root::is_unconditional`].
+    unconditional: bool,
 }
 
 /// A request within the limits.
@@ -102,7 +102,7 @@ impl Documents {
                 let parsed = limits::parse(&request.query, &request.variables, &self.limits)?;
                 let document = Arc::new(Document {
                     merges: rows::merges(&parsed),
-                    plain: root::is_plain_query(&parsed),
+                    unconditional: root::is_unconditional(&parsed),
                     parsed,
                     valid: AtomicBool::new(false),
                 });
@@ -167,8 +167,8 @@ impl Document {
     }
 
     /// The document, if it is a query that a plan might answer whole.
-    pub(crate) fn plain_query(&self) -> Option<&ExecutableDocument> {
-        (self.plain && !self.merges).then_some(&self.parsed)
+    pub(crate) fn plannable_query(&self) -> Option<&ExecutableDocument> {
+        (self.unconditional && !self.merges).then_some(&self.parsed)
     }
 
     /// The document, for the library to execute.

@@ -137,16 +137,16 @@ impl Api {
             ..
         } = admitted;
         let valid = document.is_valid_with(&request.variables, &self.inputs);
-        // What was executed before is known to be valid; see `root`.
-        let plain = document.plain_query().filter(|_| valid);
-        if plain.is_none() {
+        // For `root`, which validates nothing.
+        let plannable = document.plannable_query().filter(|_| valid);
+        if plannable.is_none() {
             request.set_parsed_query(document.to_executable());
         }
         if !valid && let Err(refusal) = self.check_types(&mut request) {
             return error::finish(Response::from_errors(vec![refusal]));
         }
         if caller.idempotency_key.is_some()
-            && plain.is_none()
+            && plannable.is_none()
             && let Err(refusal) = idempotency::check_request(&mut request)
         {
             return error::refused(refusal);
@@ -165,7 +165,7 @@ impl Api {
             merges: document.merges(),
         };
         let executed = async {
-            if let Some(query) = plain {
+            if let Some(query) = plannable {
                 let answer = root::answer(query, &request.variables, &scope, self.max_cost);
                 if let Some(data) = answer.await {
                     return Response::new(data);

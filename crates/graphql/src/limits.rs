@@ -866,8 +866,12 @@ mod tests {
     use super::*;
     use crate::documents::{Admitted, Documents};
 
+    /// As it is executed: with the document that was parsed.
     fn admit(request: Request, limits: &Limits) -> Result<Admitted, Refusal> {
-        Documents::new(*limits).admit(request)
+        let mut admitted = Documents::new(*limits).admit(request)?;
+        let executable = admitted.document.to_executable();
+        admitted.request.set_parsed_query(executable);
+        Ok(admitted)
     }
 
     struct Root;

@@ -44,8 +44,8 @@ impl Row for Query {
     }
 }
 
-/// Whether a document is one query, of which every field is asked for whatever the variables are.
-pub(crate) fn is_plain_query(document: &ExecutableDocument) -> bool {
+/// Whether a document is one query, every field of which is asked for whatever the variables are.
+pub(crate) fn is_unconditional(document: &ExecutableDocument) -> bool {
     let mut operations = document.operations.iter();
     let (Some((_, operation)), None) = (operations.next(), operations.next()) else {
         return false;
@@ -54,24 +54,25 @@ pub(crate) fn is_plain_query(document: &ExecutableDocument) -> bool {
     let mut fragments = document.fragments.values();
     operation.ty == OperationType::Query
         && operation.directives.is_empty()
-        && is_plain(&operation.selection_set.node)
-        && fragments
-            .all(|of| of.node.directives.is_empty() && is_plain(&of.node.selection_set.node))
+        && has_no_directives(&operation.selection_set.node)
+        && fragments.all(|of| {
+            of.node.directives.is_empty() && has_no_directives(&of.node.selection_set.node)
+        })
 }
 
-fn is_plain(set: &SelectionSet) -> bool {
+fn has_no_directives(set: &SelectionSet) -> bool {
     set.items.iter().all(|selection| match &selection.node {
         Selection::Field(field) => {
-            field.node.directives.is_empty() && is_plain(&field.node.selection_set.node)
+            field.node.directives.is_empty() && has_no_directives(&field.node.selection_set.node)
         }
         Selection::FragmentSpread(spread) => spread.node.directives.is_empty(),
         Selection::InlineFragment(of) => {
-            of.node.directives.is_empty() && is_plain(&of.node.selection_set.node)
+            of.node.directives.is_empty() && has_no_directives(&of.node.selection_set.node)
         }
     })
 }
 
-/// The answer to a [plain query](is_plain_query) that was found valid with variables like these,
+/// The answer to an [unconditional](is_unconditional) query that was found valid with variables like these,
 /// if a plan can give it and it does not cost more than `max_cost`. `None`: the library answers,
 /// and says what is wrong if something is.
 pub(crate) async fn answer(
@@ -86,8 +87,14 @@ pub(crate) async fn answer(
         return None;
     }
     let plan = Plan::<Query>::closed(below)?;
-    let written = plan.objects(&[Query::default()], scope).await.ok()?;
-    Some(written.into_value())
+    let failure = match plan.objects(&[Query::default()], scope).await {
+        Ok(written) => return Some(written.into_value()),
+        Err(failure) => failure,
+    };
+    if let domain::Error::Unavailable(timing) = *failure {
+        scope.spawner.give_up(timing);
+    }
+    None
 }
 
 /// At least what the library says that a selection costs: each object may be a connection, except
@@ -100,7 +107,7 @@ fn cost(below: Below<'_>) -> usize {
             "edges" | "node" | "nodes" | "pageInfo" => of_one.saturating_add(1),
             _ if of_one == 0 => 1,
             _ => {
-                // An argument of another type: the library will say so.
+                // One of another type counts as if it were not there: no plan takes it.
                 let rows = |name| below.argument::<Option<i32>>(name).flatten();
                 connection::cost(rows("first"), rows("last"), of_one)
             }

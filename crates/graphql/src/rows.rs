@@ -377,7 +377,7 @@ impl<'a, T: Row> Plan<'a, T> {
         Some(plan)
     }
 
-    /// A plan without resolvers, whose values no error can come of but a read's.
+    /// A plan without resolvers: only reads can fail.
     pub(crate) fn closed(below: Below<'a>) -> Option<Self> {
         let plan = Self::of(below)?;
         let resolver = |field: &Planned<'a, T>| matches!(field.answered, Answered::Resolver(_));
