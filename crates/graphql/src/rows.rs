@@ -6,7 +6,8 @@
 //! itself, by a read for all rows at once, or, where a field needs more than that, by its resolver,
 //! as the library would. What comes of it is written as JSON at once. What a plan cannot express
 //! (fields that are selected twice and have to be merged, a fragment on an interface) is left to
-//! the library: the answers are the same.
+//! the library: the answers are the same. A query of which a plan expresses everything is answered
+//! from its [root](crate::root).
 
 use std::{any::Any, borrow::Cow, collections::HashMap, hash::Hash, ops::Range, sync::Arc};
 
