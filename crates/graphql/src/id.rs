@@ -60,9 +60,14 @@ const DIGITS_OF_UUID: usize = 26;
 /// makes a string of each, for which it checks the prefix and copies it twice.
 pub(crate) fn digits(id: Uuid) -> [u8; DIGITS_OF_UUID] {
     let (mut bits, mut digits) = (id.as_u128(), [0; DIGITS_OF_UUID]);
-    for digit in digits.iter_mut().rev() {
-        *digit = DIGITS[bits as usize % DIGITS.len()];
-        bits >>= 5;
+    // As many at a time as fit into what a processor shifts at once.
+    for digits in digits.rchunks_mut(12) {
+        let mut low = bits as u64;
+        for digit in digits.iter_mut().rev() {
+            *digit = DIGITS[low as usize % DIGITS.len()];
+            low >>= 5;
+        }
+        bits >>= 60;
     }
     digits
 }

@@ -5,10 +5,11 @@
 //! values are bytes, so text that is ready stands among the library's values as
 //! [`Value::Binary`].
 
-use std::{borrow::Cow, io::Write as _};
+use std::{borrow::Cow, io::Write as _, str::Utf8Error, sync::Arc};
 
 use async_graphql::{Response, Value};
 use chrono::{DateTime, Datelike as _, Timelike as _, Utc};
+use plimsoll_domain as domain;
 use uuid::Uuid;
 
 use crate::batch::Failure;
@@ -60,6 +61,23 @@ impl Json {
         } else {
             self.plain(text);
         }
+    }
+
+    /// Any text, of which nobody has seen yet whether it is UTF-8. Most texts are seen to be by the
+    /// same look that sees that nothing needs escaping.
+    ///
+    /// # Errors
+    ///
+    /// [`Utf8Error`] if it is not.
+    pub(crate) fn text(&mut self, text: &[u8]) -> Result<(), Utf8Error> {
+        if is_simple(text) {
+            self.0.push(b'"');
+            self.ready(text);
+            self.0.push(b'"');
+        } else {
+            self.string(str::from_utf8(text)?);
+        }
+        Ok(())
     }
 
     /// The id of a record of this type.
@@ -146,12 +164,40 @@ impl Json {
     }
 }
 
-/// Writes the last decimal digits of a number.
+/// Writes the last decimal digits of a number, which are an even number of digits.
 fn digits(text: &mut [u8], mut number: u32) {
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+    for pair in text.rchunks_exact_mut(2) {
+        pair.copy_from_slice(&PAIRS[(number % 100) as usize]);
+        number /= 100;
     }
+}
+
+/// The numbers below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+/// How many bytes of a text are looked at together.
+const LANES: usize = 16;
+
+/// Whether a text is ASCII in which nothing needs escaping.
+fn is_simple(text: &[u8]) -> bool {
+    // As a signed number, a byte beyond ASCII is below all others.
+    let is_special = |byte: &u8| (*byte as i8) < 0x20 || *byte == b'"' || *byte == b'\\';
+    let any = |bytes: &[u8]| bytes.iter().fold(false, |any, byte| any | is_special(byte));
+    let (chunks, rest) = text.as_chunks::<LANES>();
+    let is_special_at_end = match text.last_chunk::<LANES>() {
+        // Some are looked at twice: that is faster than one by one.
+        Some(last) => any(last),
+        None => any(rest),
+    };
+    !is_special_at_end && !chunks.iter().any(|chunk| any(chunk))
 }
 
 /// A response as it is sent (section 7.1 of the GraphQL specification, "Response Format").
@@ -223,6 +269,16 @@ leaves! {
     Cow<'_, str>: |leaf, json| json.string(&leaf);
 }
 
+/// A text, of which nobody has seen yet whether it is UTF-8.
+impl Leaf for Cow<'_, [u8]> {
+    fn write(self, json: &mut Json) -> Result<(), Failure> {
+        json.text(&self).map_err(|error| {
+            let message = format!("a text of the database is not UTF-8: {error}");
+            Arc::new(domain::Error::Internal(message))
+        })
+    }
+}
+
 impl<T: Leaf> Leaf for Option<T> {
     fn write(self, json: &mut Json) -> Result<(), Failure> {
         match self {
@@ -275,6 +331,25 @@ mod tests {
             json.time(time);
             let expected = async_graphql::ScalarType::to_value(&time);
             assert_eq!(json.0, expected.to_string().as_bytes(), "{micros}");
+        }
+    }
+
+    #[test]
+    fn texts_are_written_as_strings_are() {
+        // Each character at each place of texts around the number that is looked at together.
+        for one in [
+            "", "x", "\u{7f}", "\"", "\\", "\0", "\u{1f}", " ", "é", "\u{80}", "😀",
+        ] {
+            for (before, after) in (0..40).flat_map(|n| (0..=n).map(move |at| (at, n - at))) {
+                let text = format!("{}{one}{}", "a".repeat(before), "z".repeat(after));
+                let mut json = Json::default();
+                assert_eq!(json.text(text.as_bytes()), Ok(()));
+                assert_eq!(json.0, serde_json::to_vec(&text).expect("JSON"), "{text:?}");
+            }
+        }
+        for bad in [&b"\xff"[..], b"a long text in Latin-1: \xe9", b"\xc3"] {
+            let mut json = Json::default();
+            assert!(json.text(bad).is_err(), "{bad:?}");
         }
     }
 

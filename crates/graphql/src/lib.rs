@@ -173,7 +173,8 @@ impl Api {
                 request.set_parsed_query(document.to_executable());
             }
             let schema = if valid { &self.trusting } else { &self.schema };
-            schema.execute(request.data(scope)).await
+            // In a box: it is large, and every request would be moved about with room for it.
+            Box::pin(schema.execute(request.data(scope))).await
         };
         let response = batch::drive(executed, tasks).await;
         if !valid && response.is_ok() {

@@ -349,7 +349,7 @@ impl Values {
 pub(crate) struct Plan<'a, T: Row> {
     fields: Vec<Planned<'a, T>>,
     /// What stands before the fields' values, one after the other.
-    names: String,
+    names: Vec<u8>,
     /// What the rows must have been read with.
     columns: T::Columns,
 }
@@ -371,7 +371,7 @@ impl<'a, T: Row> Plan<'a, T> {
     fn of(below: Below<'a>) -> Option<Self> {
         let mut plan = Self {
             fields: Vec::with_capacity(below.set.items.len()),
-            names: String::with_capacity(below.set.items.len() * 16),
+            names: Vec::with_capacity(below.set.items.len() * 16),
             columns: T::Columns::default(),
         };
         plan.add(below)?;
@@ -406,9 +406,10 @@ impl<'a, T: Row> Plan<'a, T> {
                         other => T::step(other, below),
                     };
                     let begin = self.names.len();
-                    self.names.push_str(if begin == 0 { "{\"" } else { ",\"" });
-                    self.names.push_str(name);
-                    self.names.push_str("\":");
+                    let before = if begin == 0 { "{\"" } else { ",\"" };
+                    for part in [before, name, "\":"] {
+                        self.names.extend_from_slice(part.as_bytes());
+                    }
                     self.fields.push(Planned {
                         name,
                         written: begin..self.names.len(),
@@ -532,7 +533,7 @@ impl<'a, T: Row> Plan<'a, T> {
         }
         let mut related = related.iter();
         for field in &self.fields {
-            json.raw(self.names.get(field.written.clone()).unwrap_or_default());
+            json.ready(self.names.get(field.written.clone()).unwrap_or_default());
             match &field.answered {
                 Answered::Step(Step::Own(own)) => own(row, json)?,
                 // There are values of each relation.
@@ -1036,8 +1037,8 @@ own! {
     Time: |row, column| row.time(column);
     Option<Time>: |row, column| row.time(column);
     // A text is written from where it lies.
-    String: |row, column| row.text(column);
-    Option<String>: |row, column| row.text(column);
+    String: |row, column| row.text_bytes(column);
+    Option<String>: |row, column| row.text_bytes(column);
 }
 
 /// Whether a field is what the schema calls the method of this name: `published_at` is
