@@ -44,8 +44,12 @@ impl Json {
 
     /// A string of which no character needs escaping, such as an id.
     pub(crate) fn plain(&mut self, text: &str) {
+        self.quoted(text.as_bytes());
+    }
+
+    fn quoted(&mut self, text: &[u8]) {
         self.0.push(b'"');
-        self.raw(text);
+        self.ready(text);
         self.0.push(b'"');
     }
 
@@ -71,9 +75,7 @@ impl Json {
     /// [`Utf8Error`] if it is not.
     pub(crate) fn text(&mut self, text: &[u8]) -> Result<(), Utf8Error> {
         if is_simple(text) {
-            self.0.push(b'"');
-            self.ready(text);
-            self.0.push(b'"');
+            self.quoted(text);
         } else {
             self.string(str::from_utf8(text)?);
         }
@@ -266,7 +268,6 @@ leaves! {
     i32: |leaf, json| json.display(leaf);
     DateTime<Utc>: |leaf, json| json.time(leaf);
     async_graphql::ID: |leaf, json| json.string(&leaf);
-    Cow<'_, str>: |leaf, json| json.string(&leaf);
 }
 
 /// A text, of which nobody has seen yet whether it is UTF-8.
