@@ -1,9 +1,19 @@
 SELECT
   "posts"."id" AS "id", "posts"."title" AS "title", "posts"."author_id" AS "author_id",
-  "users"."id" AS "beside_id", "users"."name" AS "beside_name"
+  "beside_0"."id" AS "id", "beside_0"."name" AS "name"
 FROM "posts"
-LEFT JOIN "users" ON "users"."id" = "posts"."author_id" AND "users"."deleted_at" IS NULL
+LEFT JOIN
+  LATERAL (
+    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    FROM (
+      SELECT "users"."id" AS "id", "users"."name" AS "name"
+      FROM "users"
+      WHERE "users"."deleted_at" IS NULL
+    ) AS "o"
+    WHERE "o"."id" = "posts"."author_id"
+    LIMIT $1
+  ) AS "beside_0" ON TRUE
 WHERE
   "posts"."published" = TRUE
   AND "posts"."deleted_at" IS NULL
-  AND "posts"."id" = ANY($1);
+  AND "posts"."id" = ANY($2);

@@ -1,8 +1,12 @@
 SELECT
   "posts"."id" AS "id", "posts"."title" AS "title", "posts"."author_id" AS "author_id",
-  "users"."id" AS "beside_id", "users"."name" AS "beside_name"
+  "beside_0"."id" AS "id", "beside_0"."name" AS "name"
 FROM "posts"
-LEFT JOIN "users" ON "users"."id" = "posts"."author_id" AND "users"."deleted_at" IS NULL
+LEFT JOIN (
+  SELECT "users"."id" AS "id", "users"."name" AS "name"
+  FROM "users"
+  WHERE "users"."deleted_at" IS NULL
+) AS "beside_0" ON "beside_0"."id" = "posts"."author_id"
 WHERE
   "posts"."published" = TRUE
   AND "posts"."deleted_at" IS NULL

@@ -1,14 +1,3 @@
-SELECT
-  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."author_id" AS "author_id",
-  "posts"."updated_at" AS "updated_at"
-FROM "posts"
-WHERE
-  "posts"."published" = TRUE
-  AND "posts"."published" = TRUE
-  AND "posts"."deleted_at" IS NULL
-ORDER BY "posts"."updated_at" DESC, "posts"."id" DESC
-LIMIT ?;
-
 SELECT "profiles"."user_id" AS "user_id", "profiles"."bio" AS "bio"
 FROM "profiles"
 WHERE
@@ -18,11 +7,21 @@ WHERE
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );
 
-SELECT "users"."id" AS "id"
-FROM "users"
-WHERE
-  "users"."deleted_at" IS NULL
-  AND "users"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
+SELECT
+  "r"."id" AS "id", "r"."title" AS "title", "r"."author_id" AS "author_id",
+  "r"."updated_at" AS "updated_at", "beside_0"."id" AS "id"
+FROM (
+  SELECT
+    "posts"."id" AS "id", "posts"."title" AS "title", "posts"."author_id" AS "author_id",
+    "posts"."updated_at" AS "updated_at"
+  FROM "posts"
+  WHERE
+    "posts"."published" = TRUE
+    AND "posts"."published" = TRUE
+    AND "posts"."deleted_at" IS NULL
+  ORDER BY "posts"."updated_at" DESC, "posts"."id" DESC
+  LIMIT ?
+) AS "r"
+LEFT JOIN
+  (SELECT "users"."id" AS "id" FROM "users" WHERE "users"."deleted_at" IS NULL) AS "beside_0" ON "beside_0"."id" = "r"."author_id"
+ORDER BY "r"."updated_at" DESC, "r"."id" DESC;

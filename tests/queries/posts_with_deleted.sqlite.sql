@@ -10,12 +10,24 @@ WHERE
 ORDER BY "post_tags"."post_id" ASC, "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
 
 SELECT
-  "posts"."id" AS "id", "posts"."title" AS "title", "posts"."listed_at" AS "listed_at",
-  "posts"."author_id" AS "author_id", "posts"."deleted_at" AS "deleted_at"
-FROM "posts"
-WHERE TRUE
-ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
-LIMIT ?;
+  "r"."id" AS "id", "r"."title" AS "title", "r"."listed_at" AS "listed_at",
+  "r"."author_id" AS "author_id", "r"."deleted_at" AS "deleted_at", "beside_0"."id" AS "id",
+  "beside_0"."name" AS "name"
+FROM (
+  SELECT
+    "posts"."id" AS "id", "posts"."title" AS "title", "posts"."listed_at" AS "listed_at",
+    "posts"."author_id" AS "author_id", "posts"."deleted_at" AS "deleted_at"
+  FROM "posts"
+  WHERE TRUE
+  ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
+  LIMIT ?
+) AS "r"
+LEFT JOIN (
+  SELECT "users"."id" AS "id", "users"."name" AS "name"
+  FROM "users"
+  WHERE "users"."deleted_at" IS NULL
+) AS "beside_0" ON "beside_0"."id" = "r"."author_id"
+ORDER BY "r"."listed_at" DESC, "r"."id" DESC;
 
 SELECT
   "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
@@ -36,12 +48,3 @@ WHERE
   )
   AND "users"."deleted_at" IS NULL
 LIMIT ?;
-
-SELECT "users"."id" AS "id", "users"."name" AS "name"
-FROM "users"
-WHERE
-  "users"."deleted_at" IS NULL
-  AND "users"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );

@@ -1,6 +1,6 @@
 SELECT
   `k`.`k` AS `parent`, `r`.`id` AS `id`, `r`.`title` AS `title`, `r`.`listed_at` AS `listed_at`,
-  `r`.`author_id` AS `author_id`
+  `r`.`author_id` AS `author_id`, `beside_0`.`id` AS `id`, `beside_0`.`name` AS `name`
 FROM (
   SELECT UNHEX(j.h) AS `k`
   FROM JSON_TABLE(?, '$[*]' COLUMNS (h CHAR(32) CHARACTER SET ascii PATH '$')) AS `j`
@@ -19,7 +19,12 @@ LEFT JOIN (
     AND `posts`.`deleted_at` IS NULL
     AND `post_tags`.`tag_id` IN (?)
 ) AS `r` ON `r`.`of_parent` = `k`.`k`
-  AND `r`.`rank_in_parent` <= ?;
+  AND `r`.`rank_in_parent` <= ?
+LEFT JOIN (
+  SELECT `users`.`id` AS `id`, `users`.`name` AS `name`
+  FROM `users`
+  WHERE `users`.`deleted_at` IS NULL
+) AS `beside_0` ON `beside_0`.`id` = `r`.`author_id`;
 
 SELECT `post_tags`.`post_id` AS `of_owner`, `tags`.`name` AS `name`
 FROM `tags`
@@ -44,7 +49,3 @@ SELECT
 FROM `tags`
 WHERE `tags`.`slug` = ? AND `tags`.`deleted_at` IS NULL
 LIMIT ?;
-
-SELECT `users`.`id` AS `id`, `users`.`name` AS `name`
-FROM `users`
-WHERE `users`.`deleted_at` IS NULL AND `users`.`id` IN (?, ?);

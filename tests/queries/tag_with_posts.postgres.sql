@@ -1,6 +1,6 @@
 SELECT
   "k"."k" AS "parent", "r"."id" AS "id", "r"."title" AS "title", "r"."listed_at" AS "listed_at",
-  "r"."author_id" AS "author_id"
+  "r"."author_id" AS "author_id", "beside_0"."id" AS "id", "beside_0"."name" AS "name"
 FROM unnest($1) AS "k"
 LEFT JOIN
   LATERAL (
@@ -15,7 +15,18 @@ LEFT JOIN
       AND "post_tags"."tag_id" = "k"."k"
     ORDER BY "posts"."listed_at" DESC, "posts"."id" DESC
     LIMIT $2
-  ) AS "r" ON TRUE;
+  ) AS "r" ON TRUE
+LEFT JOIN
+  LATERAL (
+    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    FROM (
+      SELECT "users"."id" AS "id", "users"."name" AS "name"
+      FROM "users"
+      WHERE "users"."deleted_at" IS NULL
+    ) AS "o"
+    WHERE "o"."id" = "r"."author_id"
+    LIMIT $3
+  ) AS "beside_0" ON TRUE;
 
 SELECT "post_tags"."post_id" AS "of_owner", "tags"."name" AS "name"
 FROM "tags"
@@ -40,7 +51,3 @@ SELECT
 FROM "tags"
 WHERE "tags"."slug" = $1 AND "tags"."deleted_at" IS NULL
 LIMIT $2;
-
-SELECT "users"."id" AS "id", "users"."name" AS "name"
-FROM "users"
-WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);

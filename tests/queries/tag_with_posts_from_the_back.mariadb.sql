@@ -2,13 +2,9 @@ SELECT `categories`.`id` AS `id`, `categories`.`name` AS `name`
 FROM `categories`
 WHERE `categories`.`deleted_at` IS NULL AND `categories`.`id` IN (?);
 
-SELECT `categories`.`id` AS `id`, `categories`.`parent_id` AS `parent_id`
-FROM `categories`
-WHERE `categories`.`deleted_at` IS NULL AND `categories`.`id` IN (?, ?);
-
 SELECT
   `k`.`k` AS `parent`, `r`.`id` AS `id`, `r`.`title` AS `title`, `r`.`listed_at` AS `listed_at`,
-  `r`.`category_id` AS `category_id`
+  `r`.`category_id` AS `category_id`, `beside_0`.`id` AS `id`, `beside_0`.`parent_id` AS `parent_id`
 FROM (
   SELECT UNHEX(j.h) AS `k`
   FROM JSON_TABLE(?, '$[*]' COLUMNS (h CHAR(32) CHARACTER SET ascii PATH '$')) AS `j`
@@ -27,7 +23,12 @@ LEFT JOIN (
     AND `posts`.`deleted_at` IS NULL
     AND `post_tags`.`tag_id` IN (?)
 ) AS `r` ON `r`.`of_parent` = `k`.`k`
-  AND `r`.`rank_in_parent` <= ?;
+  AND `r`.`rank_in_parent` <= ?
+LEFT JOIN (
+  SELECT `categories`.`id` AS `id`, `categories`.`parent_id` AS `parent_id`
+  FROM `categories`
+  WHERE `categories`.`deleted_at` IS NULL
+) AS `beside_0` ON `beside_0`.`id` = `r`.`category_id`;
 
 SELECT `post_authors`.`post_id` AS `of_owner`, `users`.`name` AS `name`
 FROM `users`

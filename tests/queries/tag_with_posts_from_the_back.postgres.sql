@@ -2,13 +2,9 @@ SELECT "categories"."id" AS "id", "categories"."name" AS "name"
 FROM "categories"
 WHERE "categories"."deleted_at" IS NULL AND "categories"."id" = ANY($1);
 
-SELECT "categories"."id" AS "id", "categories"."parent_id" AS "parent_id"
-FROM "categories"
-WHERE "categories"."deleted_at" IS NULL AND "categories"."id" = ANY($1);
-
 SELECT
   "k"."k" AS "parent", "r"."id" AS "id", "r"."title" AS "title", "r"."listed_at" AS "listed_at",
-  "r"."category_id" AS "category_id"
+  "r"."category_id" AS "category_id", "beside_0"."id" AS "id", "beside_0"."parent_id" AS "parent_id"
 FROM unnest($1) AS "k"
 LEFT JOIN
   LATERAL (
@@ -23,7 +19,18 @@ LEFT JOIN
       AND "post_tags"."tag_id" = "k"."k"
     ORDER BY "posts"."listed_at" ASC, "posts"."id" ASC
     LIMIT $2
-  ) AS "r" ON TRUE;
+  ) AS "r" ON TRUE
+LEFT JOIN
+  LATERAL (
+    SELECT "o"."id" AS "id", "o"."parent_id" AS "parent_id"
+    FROM (
+      SELECT "categories"."id" AS "id", "categories"."parent_id" AS "parent_id"
+      FROM "categories"
+      WHERE "categories"."deleted_at" IS NULL
+    ) AS "o"
+    WHERE "o"."id" = "r"."category_id"
+    LIMIT $3
+  ) AS "beside_0" ON TRUE;
 
 SELECT "post_authors"."post_id" AS "of_owner", "users"."name" AS "name"
 FROM "users"

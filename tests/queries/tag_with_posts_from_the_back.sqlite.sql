@@ -7,18 +7,9 @@ WHERE
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );
 
-SELECT "categories"."id" AS "id", "categories"."parent_id" AS "parent_id"
-FROM "categories"
-WHERE
-  "categories"."deleted_at" IS NULL
-  AND "categories"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
-
 SELECT
   "k"."k" AS "parent", "r"."id" AS "id", "r"."title" AS "title", "r"."listed_at" AS "listed_at",
-  "r"."category_id" AS "category_id"
+  "r"."category_id" AS "category_id", "beside_0"."id" AS "id", "beside_0"."parent_id" AS "parent_id"
 FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
 LEFT JOIN (
   SELECT
@@ -37,7 +28,12 @@ LEFT JOIN (
       FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
     )
 ) AS "r" ON "r"."of_parent" = "k"."k"
-  AND "r"."rank_in_parent" <= ?;
+  AND "r"."rank_in_parent" <= ?
+LEFT JOIN (
+  SELECT "categories"."id" AS "id", "categories"."parent_id" AS "parent_id"
+  FROM "categories"
+  WHERE "categories"."deleted_at" IS NULL
+) AS "beside_0" ON "beside_0"."id" = "r"."category_id";
 
 SELECT "post_authors"."post_id" AS "of_owner", "users"."name" AS "name"
 FROM "users"

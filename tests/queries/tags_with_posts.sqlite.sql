@@ -1,6 +1,6 @@
 SELECT
   "k"."k" AS "parent", "r"."id" AS "id", "r"."title" AS "title", "r"."listed_at" AS "listed_at",
-  "r"."author_id" AS "author_id"
+  "r"."author_id" AS "author_id", "beside_0"."id" AS "id", "beside_0"."name" AS "name"
 FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
 LEFT JOIN (
   SELECT
@@ -19,7 +19,12 @@ LEFT JOIN (
       FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
     )
 ) AS "r" ON "r"."of_parent" = "k"."k"
-  AND "r"."rank_in_parent" <= ?;
+  AND "r"."rank_in_parent" <= ?
+LEFT JOIN (
+  SELECT "users"."id" AS "id", "users"."name" AS "name"
+  FROM "users"
+  WHERE "users"."deleted_at" IS NULL
+) AS "beside_0" ON "beside_0"."id" = "r"."author_id";
 
 SELECT "post_tags"."tag_id" AS "parent", COUNT("posts"."id") AS "n"
 FROM "posts"
@@ -38,15 +43,6 @@ FROM "tags"
 WHERE "tags"."deleted_at" IS NULL
 ORDER BY "tags"."slug" ASC, "tags"."id" ASC
 LIMIT ?;
-
-SELECT "users"."id" AS "id", "users"."name" AS "name"
-FROM "users"
-WHERE
-  "users"."deleted_at" IS NULL
-  AND "users"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
 
 SELECT COUNT("tags"."id") AS "n"
 FROM "tags"

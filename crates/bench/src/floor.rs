@@ -22,8 +22,6 @@ use crate::{
 struct Statements {
     point: &'static str,
     feed: &'static str,
-    authors: &'static str,
-    categories: &'static str,
     feed_tags: &'static str,
     users: &'static str,
     posts_of_users: &'static str,
@@ -37,8 +35,12 @@ struct Statements {
 const POINT: &str = "SELECT p.id, p.title, p.slug, p.published_at, u.name FROM posts p \
     JOIN users u ON u.id = p.author_id AND u.deleted_at IS NULL \
     WHERE p.id = $1 AND p.deleted_at IS NULL AND p.published";
-const FEED: &str = "SELECT id, author_id, category_id, title, slug, published_at FROM posts \
-    WHERE deleted_at IS NULL AND published ORDER BY listed_at DESC, id DESC LIMIT 20";
+const FEED: &str = "SELECT p.id, p.title, p.slug, p.published_at, u.name, c.name \
+    FROM (SELECT * FROM posts WHERE deleted_at IS NULL AND published \
+    ORDER BY listed_at DESC, id DESC LIMIT 20) p \
+    LEFT JOIN users u ON u.id = p.author_id AND u.deleted_at IS NULL \
+    LEFT JOIN categories c ON c.id = p.category_id AND c.deleted_at IS NULL \
+    ORDER BY p.listed_at DESC, p.id DESC";
 const USERS: &str =
     "SELECT id, name FROM users WHERE deleted_at IS NULL ORDER BY name_key, id LIMIT 20";
 const DEEP: &str = "SELECT id, title, slug, published_at FROM posts \
@@ -53,8 +55,6 @@ const WRITE: &str = "UPDATE posts \
 const POSTGRES: Statements = Statements {
     point: POINT,
     feed: FEED,
-    authors: "SELECT id, name FROM users WHERE id = ANY($1) AND deleted_at IS NULL",
-    categories: "SELECT id, name FROM categories WHERE id = ANY($1) AND deleted_at IS NULL",
     feed_tags: TAGS,
     users: USERS,
     posts_of_users: "SELECT p.id, p.author_id, p.title, p.slug, p.published_at \
@@ -94,14 +94,6 @@ macro_rules! sqlite_tags {
 const SQLITE: Statements = Statements {
     point: POINT,
     feed: FEED,
-    authors: concat!(
-        "SELECT id, name FROM users WHERE deleted_at IS NULL AND id IN ",
-        list!(20)
-    ),
-    categories: concat!(
-        "SELECT id, name FROM categories WHERE deleted_at IS NULL AND id IN ",
-        list!(20)
-    ),
     feed_tags: sqlite_tags!(20),
     users: USERS,
     posts_of_users: concat!(
@@ -259,21 +251,9 @@ impl Floor {
     }
 
     async fn feed(&mut self) -> anyhow::Result<()> {
-        let posts = self.rows(self.statements.feed, &[], 3).await?;
+        let posts = self.rows(self.statements.feed, &[], 1).await?;
         ensure!(posts.len() == 20, "{} posts", posts.len());
-        let column = |at: usize| -> Vec<Uuid> { posts.iter().map(|post| post[at]).collect() };
-        let (ids, authors, categories) = (column(0), column(1), column(2));
-        let authors = self
-            .rows(self.statements.authors, &[Ids(&authors)], 1)
-            .await?;
-        let categories = [Ids(&categories[..])];
-        let categories = self
-            .rows(self.statements.categories, &categories, 1)
-            .await?;
-        ensure!(
-            !authors.is_empty() && !categories.is_empty(),
-            "no authors or categories"
-        );
+        let ids: Vec<Uuid> = posts.iter().map(|post| post[0]).collect();
         let tags = self
             .rows(self.statements.feed_tags, &[Ids(&ids)], 1)
             .await?;

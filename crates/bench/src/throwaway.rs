@@ -142,7 +142,7 @@ impl Drop for Postgres {
 /// for each value.
 pub(crate) async fn connect(url: &str) -> anyhow::Result<PgConnection> {
     let options: PgConnectOptions = url.parse()?;
-    let options = options.options([("plan_cache_mode", "force_generic_plan")]);
+    let options = options.options([("plan_cache_mode", "force_generic_plan"), ("jit", "off")]);
     let mut connection = options.disable_statement_logging().connect().await?;
     connection.ping().await?;
     Ok(connection)

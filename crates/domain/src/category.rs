@@ -63,7 +63,7 @@ pub enum CategoryOrder {
     CreatedAt,
 }
 
-fn visible(viewer: &Viewer, scope: Scope) -> Rows<category::Entity> {
+pub(crate) fn visible(viewer: &Viewer, scope: Scope) -> Rows<category::Entity> {
     scoped(viewer, Subject::Category, scope)
 }
 

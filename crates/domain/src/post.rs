@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use plimsoll_entity::{
+    category,
     id::{CategoryId, PostId, TagId, UserId},
     post, post_author, post_tag, tag, user,
 };
-use plimsoll_records::{Link, Order, PageRequest, Rows, Seen, Shape, Via, WithParents};
+use plimsoll_records::{Beside, Joined, Link, Order, PageRequest, Rows, Seen, Shape, Via};
 use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::Set,
@@ -36,6 +37,64 @@ pub type View = plimsoll_records::View<post::Entity>;
 
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<post::Entity>;
+
+/// What a list shows of posts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Selection {
+    /// Their own columns.
+    pub columns: Columns,
+    /// The columns of their authors; `None` if these are not shown.
+    pub author: Option<crate::user::Columns>,
+    /// The columns of their categories; `None` if these are not shown.
+    pub category: Option<crate::category::Columns>,
+}
+
+impl From<Columns> for Selection {
+    fn from(columns: Columns) -> Self {
+        Self {
+            columns,
+            ..Self::default()
+        }
+    }
+}
+
+impl Selection {
+    /// What either shows.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            columns: self.columns.or(other.columns),
+            author: either(self.author, other.author),
+            category: either(self.category, other.category),
+        }
+    }
+
+    /// The shape of reads that find the posts with those live authors and categories beside them
+    /// which the viewer sees.
+    pub fn seen_by(self, viewer: &Viewer) -> Joined<post::Entity> {
+        let author = self.author.map(|columns| {
+            let authors = crate::user::visible(viewer, Scope::Live);
+            Beside::new(post::Column::AuthorId, user::Column::Id, columns, authors)
+        });
+        let category = self.category.map(|columns| {
+            let (key, id) = (post::Column::CategoryId, category::Column::Id);
+            let categories = crate::category::visible(viewer, Scope::Live);
+            Beside::new(key, id, columns, categories)
+        });
+        self.columns.beside(author.into_iter().chain(category))
+    }
+}
+
+/// The columns of both.
+fn either<E: crate::Table>(
+    these: Option<plimsoll_records::Columns<E>>,
+    those: Option<plimsoll_records::Columns<E>>,
+) -> Option<plimsoll_records::Columns<E>> {
+    match (these, those) {
+        (Some(these), Some(those)) => Some(these.or(those)),
+        (these, those) => these.or(those),
+    }
+}
 
 /// What a new post is made of.
 #[derive(Clone, Debug)]
@@ -177,25 +236,6 @@ pub async fn by_ids<S: Shape<post::Entity>>(
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, S::Row>> {
     Ok(visible(viewer, scope).by_ids_as(shape, ids, read).await?)
-}
-
-/// Those of the posts that the viewer sees, by id, each with its author if they are live.
-///
-/// # Errors
-///
-/// Whatever keeps the database from answering.
-pub async fn by_ids_with_authors(
-    read: &Read,
-    (columns, of_authors): (Columns, crate::user::Columns),
-    viewer: &Viewer,
-    scope: Scope,
-    ids: &[Uuid],
-) -> Result<WithParents<post::Entity, user::Entity>> {
-    let authors = crate::user::visible(viewer, Scope::Live);
-    let column = post::Column::AuthorId;
-    Ok(visible(viewer, scope)
-        .by_ids_beside(columns, column, (of_authors, authors), ids, read)
-        .await?)
 }
 
 /// The post with this slug, if the viewer sees one. Among several, the live one, else the

@@ -93,7 +93,7 @@ impl From<domain::transfer::Transfer> for Transfer {
 impl Row for Transfer {
     type Columns = ();
 
-    fn needs(_: &str) {}
+    fn needs(_: &str, _: Below<'_>) {}
 
     fn step<'a>(name: &str, _: Below<'a>) -> Option<Step<'a, Self>> {
         Some(Step::Own(match name {

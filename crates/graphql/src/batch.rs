@@ -269,13 +269,6 @@ found! {
     u64 => u64;
 }
 
-impl<T: Found, U: Found> Found for (T, Option<U>) {
-    type Object = (T::Object, Option<U::Object>);
-    fn object(self) -> Self::Object {
-        (self.0.object(), self.1.map(Found::object))
-    }
-}
-
 impl<T: Found> Found for Vec<T> {
     type Object = Vec<T::Object>;
     fn object(self) -> Self::Object {
@@ -349,9 +342,7 @@ keys! {
     /// The record of this kind and id, in this scope.
     RecordById(RecordKind, Scope, Uuid);
     /// The post with this id, in this scope.
-    PostById(Scope, domain::post::Columns, Uuid);
-    /// The post with this id, in this scope, with its author.
-    PostWithAuthor(Scope, domain::post::Columns, domain::user::Columns, Uuid);
+    PostById(Scope, domain::post::Selection, Uuid);
     /// The live user with this id.
     UserById(domain::user::Columns, Uuid);
     /// The live category with this id.
@@ -371,7 +362,7 @@ keys! {
     /// The lines of this order.
     ItemsOfOrder(Uuid);
     /// A page of the posts of this author, category or tag.
-    PostsPage(PostsOf, Scope, PageArguments, domain::post::Columns, Uuid);
+    PostsPage(PostsOf, Scope, PageArguments, domain::post::Selection, Uuid);
     /// How many posts this author, category or tag has.
     PostsCount(PostsOf, Scope, Uuid);
     /// A page of the categories below this one.
@@ -445,15 +436,9 @@ macro_rules! loader {
 loader!(RecordById(kind, scope) => AnyRecord, |read, viewer, ids| {
     domain::record::by_ids(read, viewer, scope, kind, &ids)
 });
-loader!(PostById(scope, columns) => post::Post, |read, viewer, ids| {
-    domain::post::by_ids(read, columns, viewer, scope, &ids)
+loader!(PostById(scope, selection) => post::Post, |read, viewer, ids| {
+    domain::post::by_ids(read, selection.seen_by(viewer), viewer, scope, &ids)
 });
-loader!(
-    PostWithAuthor(scope, columns, of_authors) => (post::Post, Option<user::User>),
-    |read, viewer, ids| {
-        domain::post::by_ids_with_authors(read, (columns, of_authors), viewer, scope, &ids)
-    }
-);
 loader!(UserById(columns) => user::User, |read, viewer, columns, ids| {
     domain::user::by_ids(read, columns, viewer, Scope::Live, &ids)
 });
@@ -481,8 +466,9 @@ loader!(InventoryOfProduct(columns) => product::Inventory, |read, _viewer, colum
 loader!(ItemsOfOrder => Vec<OrderItem>, |read, _viewer, ids| {
     domain::order::items_of(read, &ids)
 });
-loader!(PostsPage(of, scope, arguments, columns) => PageOf<post::Post>, |read, viewer, ids| {
-    domain::post::pages_of(read, columns, viewer, scope, of, &arguments, &ids)
+loader!(PostsPage(of, scope, arguments, selection) => PageOf<post::Post>, |read, viewer, ids| {
+    let shape = selection.seen_by(viewer);
+    domain::post::pages_of(read, shape, viewer, scope, of, &arguments, &ids)
 });
 loader!(PostsCount(of, scope) => u64, |read, viewer, ids| {
     domain::post::counts_of(read, viewer, scope, of, &ids)

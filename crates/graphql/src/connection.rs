@@ -69,7 +69,7 @@ fn looked_at(end: Option<bool>) -> Result<bool, Failure> {
 impl Row for PageInfo {
     type Columns = ();
 
-    fn needs(_: &str) {}
+    fn needs(_: &str, _: Below<'_>) {}
 
     fn step<'a>(name: &str, _: Below<'a>) -> Option<Step<'a, Self>> {
         Some(Step::Own(match name {
@@ -290,7 +290,7 @@ macro_rules! connection {
         impl crate::rows::Row for $edge {
             type Columns = ();
 
-            fn needs(_: &str) {}
+            fn needs(_: &str, _: Below<'_>) {}
 
             fn step<'a>(
                 name: &str,
@@ -332,7 +332,7 @@ macro_rules! connection {
         impl crate::rows::Row for $connection {
             type Columns = ();
 
-            fn needs(_: &str) {}
+            fn needs(_: &str, _: Below<'_>) {}
 
             fn step<'a>(
                 name: &str,

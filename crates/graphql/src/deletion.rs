@@ -85,7 +85,7 @@ impl Deletion {
 impl Row for Deletion {
     type Columns = ();
 
-    fn needs(_: &str) {}
+    fn needs(_: &str, _: Below<'_>) {}
 
     fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Self>> {
         Some(Step::Own(match name {

@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
-use futures::future::BoxFuture;
 use plimsoll_domain::{
     self as domain, PageArguments, Scope, Seen, Version,
     id::PostId,
@@ -13,8 +12,8 @@ use uuid::Uuid;
 use crate::{
     Query, RequestScope,
     batch::{
-        CategoryById, CoAuthorsOfPost, ContentOfPost, Failure, PageOf, PostById, PostWithAuthor,
-        PostsPage, TagsOfPost, UserById,
+        CategoryById, CoAuthorsOfPost, ContentOfPost, Failure, PageOf, PostById, PostsPage,
+        TagsOfPost, UserById,
     },
     category::Category,
     connection::{OrderDirection, ScopeArgument, Total, connection, page_arguments},
@@ -32,6 +31,7 @@ record_fields! {
     #[async_graphql::Object]
     /// What authors publish.
     Post(Post of plimsoll_domain::post) {
+        reads Selection;
         own {
             /// What it is called.
             title: String = Title;
@@ -47,10 +47,10 @@ record_fields! {
         }
         one {
             /// Who wrote it; null if they are deleted.
-            author: User = UserById(AuthorId);
+            author: User = UserById(AuthorId), beside as author;
 
             /// The category it is in; null if it is in none, or that one is deleted.
-            category: Category = CategoryById(CategoryId);
+            category: Category = CategoryById(CategoryId), beside as category;
         }
         many {
             /// Who wrote it beside the author, in their order: 20 at most.
@@ -174,7 +174,10 @@ impl PostQuery {
     ) -> Result<One<Post>> {
         let (scope, which) = (scope(ctx), which.into());
         Ok(One(match named::<PostId>(id, slug)? {
-            Named::Id(id) => by_id(scope, Below::of(ctx), which, id.into()).await?,
+            Named::Id(id) => {
+                let selection = Below::of(ctx).columns::<Post>();
+                load(scope, PostById(which, selection, id.into())).await?
+            }
             Named::Slug(slug) => by_slug(scope, which, slug).await?,
         }))
     }
@@ -201,27 +204,6 @@ impl PostQuery {
         let asked = Asked::of(ctx, which, (filter, order_by), arguments);
         Ok(page(scope(ctx), asked).await?)
     }
-}
-
-/// The post with this id, with its author if what is selected below it asks for them once: it is
-/// read with them.
-fn by_id<'r>(
-    scope: &'r RequestScope,
-    below: Below<'_>,
-    which: Scope,
-    id: Uuid,
-) -> BoxFuture<'r, std::result::Result<Option<Post>, Failure>> {
-    let columns = below.columns::<Post>();
-    let Some(author) = below.only("author") else {
-        return load(scope, PostById(which, columns, id));
-    };
-    let of_author = author.columns::<User>();
-    let key = PostWithAuthor(which, columns, of_author, id);
-    let found = load(scope, key);
-    Box::pin(async move {
-        let found = found.await?;
-        Ok(found.map(|(post, author)| post.beside("author", author)))
-    })
 }
 
 /// One of the posts, by its slug.
@@ -252,9 +234,10 @@ async fn page(
             direction.into(),
         ),
     };
-    let (columns, which, arguments) = (asked.columns, asked.which, asked.arguments);
+    let (selection, which, arguments) = (asked.columns, asked.which, asked.arguments);
     let page = read(scope, move |read, viewer| async move {
-        domain::post::page(&read, columns, &viewer, which, filter, order, &arguments).await
+        let shape = selection.seen_by(&viewer);
+        domain::post::page(&read, shape, &viewer, which, filter, order, &arguments).await
     });
     Ok(PostConnection::new(
         page.await?,
@@ -270,7 +253,10 @@ pub(crate) fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Query>> 
             let (id, slug) = (below.argument("id")?, below.argument("slug")?);
             match named::<PostId>(id, slug).ok()? {
                 Named::Id(id) => {
-                    root::found(below, move |scope| by_id(scope, below, which, id.into()))
+                    let selection = below.columns::<Post>();
+                    root::found(below, move |scope| {
+                        load(scope, PostById(which, selection, id.into()))
+                    })
                 }
                 Named::Slug(slug) => root::found(below, move |scope| {
                     Box::pin(by_slug(scope, which, slug.clone()))

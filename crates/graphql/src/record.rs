@@ -290,17 +290,21 @@ fn selects(field: async_graphql::SelectionField<'_>, name: &str) -> bool {
 /// by records of another type, by a loader's key that is made of the column: rows of a list answer
 /// these together, and are read with these columns alone (see [`rows`](crate::rows)). All others
 /// have `resolvers`; a record is read whole for them, but for those in `needs`.
+///
+/// What a `one` field answers `beside as` a part of what the domain `reads` is read in the records'
+/// own statement, wherever that can; its loader is for where it was not.
 macro_rules! record_fields {
     (
         // From the caller, so that the fields see what the attribute defines.
         $hash:tt $object:tt $(#[doc = $doc:literal])+ $name:ident($model:ident of $($module:ident)::+) {
+            $(reads $reads:ident;)?
             $(own { $(
                 $(#[doc = $own_doc:literal])+
                 $own:ident: $own_ty:ty = $own_column:ident $(as $own_from:ty)?;
             )* })?
             $(one { $(
                 $(#[doc = $one_doc:literal])+
-                $one:ident: $one_ty:ty = $one_key:ident($one_column:ident);
+                $one:ident: $one_ty:ty = $one_key:ident($one_column:ident) $(, beside as $beside:ident)?;
             )* })?
             $(many { $(
                 $(#[doc = $many_doc:literal])+
@@ -313,19 +317,16 @@ macro_rules! record_fields {
     ) => {
         $(#[doc = $doc])+
         #[derive(Clone)]
-        pub(crate) struct $name(
-            pub(crate) $($module)::+::View,
-            #[allow(dead_code, reason = "some records name no others")] crate::rows::Known,
-        );
+        pub(crate) struct $name(pub(crate) $($module)::+::View);
 
         impl From<$($module)::+::View> for $name {
             fn from(view: $($module)::+::View) -> Self {
-                Self(view, crate::rows::Known::default())
+                Self(view)
             }
         }
 
         const _: () = {
-            use $($module)::+::{Column, Columns, $model as Model, View};
+            use $($module)::+::{Column, Columns, $model as Model, $($reads,)? View};
             type Id = <View as plimsoll_domain::Viewed>::Id;
 
             impl From<Model> for $name {
@@ -342,16 +343,6 @@ macro_rules! record_fields {
                     column: Column,
                 ) -> crate::error::Result<T> {
                     Ok(self.0.get(column).map_err(plimsoll_domain::Error::from)?)
-                }
-
-                /// With what one of its fields answers, which was read beside it.
-                #[allow(dead_code, reason = "not every record is read with others")]
-                pub(crate) fn beside<T: Send + Sync + 'static>(
-                    self,
-                    field: &'static str,
-                    found: Option<T>,
-                ) -> Self {
-                    Self(self.0, crate::rows::Known::new(field, found))
                 }
             }
 
@@ -415,7 +406,8 @@ macro_rules! record_fields {
                         &self,
                         ctx: &async_graphql::Context<'_>,
                     ) -> crate::error::Result<crate::rows::One<$one_ty>> {
-                        if let Some(known) = self.1.of(stringify!($one)) {
+                        let beside = crate::rows::read_beside(&self.0, Column::$one_column)?;
+                        if let Some(known) = beside {
                             return Ok(crate::rows::One(known));
                         }
                         let key: Option<uuid::Uuid> = self.get(Column::$one_column)?;
@@ -445,27 +437,37 @@ macro_rules! record_fields {
             }
 
             impl crate::rows::Row for $name {
-                type Columns = Columns;
+                type Columns = crate::record::reads_type!(Columns $(, $reads)?);
 
-                fn needs(name: &str) -> Columns {
+                fn needs(
+                    name: &str,
+                    #[allow(unused_variables, reason = "some records have nothing below them")]
+                    below: crate::rows::Below<'_>,
+                ) -> Self::Columns {
                     use crate::rows::is_called;
                     let column = match name {
-                        "__typename" => return Columns::default(),
+                        "__typename" => return Self::Columns::default(),
                         "id" => Column::Id,
                         "version" => Column::LockVersion,
                         "createdAt" => Column::CreatedAt,
                         "updatedAt" => Column::UpdatedAt,
                         "deletedAt" | "purgeableAt" => Column::DeletedAt,
                         $($(_ if is_called(name, stringify!($own)) => Column::$own_column,)*)?
-                        $($(_ if is_called(name, stringify!($one)) => Column::$one_column,)*)?
+                        $($(_ if is_called(name, stringify!($one)) => {
+                            #[allow(unused_mut, reason = "some records name no others")]
+                            let mut needed: Self::Columns =
+                                Columns::of(&[Column::$one_column]).into();
+                            $(needed.$beside = Some(below.columns::<$one_ty>());)?
+                            return needed;
+                        })*)?
                         $($(_ if is_called(name, stringify!($many)) => Column::$many_column,)*)?
                         $($(_ if is_called(name, stringify!($page)) => Column::Id,)*)?
                         $($(_ if is_called(name, stringify!($need)) => {
-                            return Columns::of(&[$(Column::$need_column),+]);
+                            return Columns::of(&[$(Column::$need_column),+]).into();
                         })*)?
-                        _ => return Columns::selected(),
+                        _ => return Columns::selected().into(),
                     };
-                    Columns::of(&[column])
+                    Columns::of(&[column]).into()
                 }
 
                 fn step<'a>(
@@ -474,7 +476,9 @@ macro_rules! record_fields {
                     below: crate::rows::Below<'a>,
                 ) -> Option<crate::rows::Step<'a, Self>> {
                     #[allow(unused_imports, reason = "some records have nothing below them")]
-                    use crate::rows::{Own, Related, Step, is_called, read, read_id, read_own_id};
+                    use crate::rows::{
+                        Own, Related, Step, is_called, read, read_beside, read_id, read_own_id,
+                    };
                     type Time = chrono::DateTime<chrono::Utc>;
                     Some(match name {
                         "id" => Step::Own(|row, json| {
@@ -499,7 +503,7 @@ macro_rules! record_fields {
                         })*)?
                         $($(_ if is_called(name, stringify!($one)) => {
                             return crate::rows::to_one::<Self, _, $one_ty>(below, |row, columns| {
-                                if let Some(known) = row.1.of(stringify!($one)) {
+                                if let Some(known) = read_beside(&row.0, Column::$one_column)? {
                                     return Ok(Related::Known(known));
                                 }
                                 let key = read_id(&row.0, Column::$one_column)?;
@@ -539,6 +543,17 @@ macro_rules! own_step {
     };
 }
 pub(crate) use own_step;
+
+/// What says which columns rows are read with: the columns themselves, unless another type is named.
+macro_rules! reads_type {
+    ($ty:ty) => {
+        $ty
+    };
+    ($ty:ty, $reads:ty) => {
+        $reads
+    };
+}
+pub(crate) use reads_type;
 
 /// The type that an own field's column is read as: the field's, unless another is named.
 macro_rules! own_type {

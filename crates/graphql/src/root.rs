@@ -30,7 +30,7 @@ use crate::{
 impl Row for Query {
     type Columns = ();
 
-    fn needs(_: &str) {}
+    fn needs(_: &str, _: Below<'_>) {}
 
     fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Self>> {
         user::step(name, below)

@@ -9,7 +9,7 @@
 //! the library: the answers are the same. A query of which a plan expresses everything is answered
 //! from its [root](crate::root).
 
-use std::{any::Any, borrow::Cow, collections::HashMap, hash::Hash, ops::Range, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, hash::Hash, ops::Range, sync::Arc};
 
 use async_graphql::{
     ContainerType, Context, ContextSelectionSet, InputType, Name, OutputType, Positioned, QueryEnv,
@@ -38,8 +38,8 @@ pub(crate) trait Row: ContainerType + Clone + Send + Sync + 'static {
     /// Which of their columns rows are read with.
     type Columns: ColumnSet;
 
-    /// The columns that the field of this name needs.
-    fn needs(name: &str) -> Self::Columns;
+    /// The columns that the field of this name needs, for what is selected below it.
+    fn needs(name: &str, below: Below<'_>) -> Self::Columns;
 
     /// How rows answer the field of this name, without its resolver. `None`: its resolver does.
     fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Self>>;
@@ -67,6 +67,12 @@ pub(crate) enum Step<'a, T> {
     Own(fn(&T, &mut Json) -> Result<(), Failure>),
     /// By a read for all of them.
     Related(Box<dyn Relation<T> + 'a>),
+}
+
+impl ColumnSet for domain::post::Selection {
+    fn or(self, others: Self) -> Self {
+        self.or(others)
+    }
 }
 
 /// What is selected below a field, and the document's fragments.
@@ -209,21 +215,10 @@ impl<'a> Below<'a> {
         }
     }
 
-    /// What is selected below the field of this name, if it is selected once.
-    pub(crate) fn only(self, name: &str) -> Option<Self> {
-        let (mut only, mut count) = (None, 0);
-        self.each(&mut |other, below| {
-            if other == name {
-                (only, count) = (Some(below), count + 1);
-            }
-        });
-        only.filter(|_| count == 1)
-    }
-
     /// The columns that rows of this type need for what is selected here.
     pub(crate) fn columns<T: Row>(self) -> T::Columns {
         let mut columns = T::Columns::default();
-        self.each(&mut |name, _| columns = columns.or(T::needs(name)));
+        self.each(&mut |name, below| columns = columns.or(T::needs(name, below)));
         columns
     }
 
@@ -399,8 +394,9 @@ impl<'a, T: Row> Plan<'a, T> {
                     if self.fields.iter().any(|other| other.name == name) {
                         continue;
                     }
-                    self.columns = self.columns.or(T::needs(&field.node.name.node));
                     let below = inside(&field.node.selection_set.node, Some(&field.node));
+                    let needed = T::needs(&field.node.name.node, below);
+                    self.columns = self.columns.or(needed);
                     let step = match field.node.name.node.as_str() {
                         "__typename" => Some(Step::Own(type_name::<T>)),
                         other => T::step(other, below),
@@ -677,27 +673,10 @@ impl<T: Row> OutputType for One<T> {
 
 /// The row of another type that a row names.
 pub(crate) enum Related<K, U> {
-    /// It was read already, or there is none.
+    /// It was read beside the row, or there is none.
     Known(Option<U>),
     /// It is found by this key.
     By(K),
-}
-
-/// What one field of a row answers, if that was read beside the row.
-#[derive(Clone, Default)]
-pub(crate) struct Known(Option<(&'static str, Arc<dyn Any + Send + Sync>)>);
-
-impl Known {
-    pub(crate) fn new<U: Send + Sync + 'static>(field: &'static str, found: Option<U>) -> Self {
-        Self(Some((field, Arc::new(found))))
-    }
-
-    /// What the field of this name answers, if it is known.
-    pub(crate) fn of<U: Clone + 'static>(&self, field: &str) -> Option<Option<U>> {
-        let (name, found) = self.0.as_ref()?;
-        let found = found.downcast_ref::<Option<U>>();
-        found.filter(|_| *name == field).cloned()
-    }
 }
 
 /// How a row names a row of another type, which is read with these columns.
@@ -1003,6 +982,16 @@ pub(crate) fn read_own_id<E: domain::Table>(
 ) -> Result<Uuid, Failure> {
     let missing = || Arc::new(domain::Error::Internal("an id is null".into()));
     read_id(row, column)?.ok_or_else(missing)
+}
+
+/// The row of another type that was read beside a row, which names it in this column: `Some(None)`
+/// if there is none, `None` if none was looked for.
+pub(crate) fn read_beside<E: domain::Table, P: domain::Table, U: From<domain::View<P>>>(
+    row: &domain::View<E>,
+    column: E::Column,
+) -> Result<Option<Option<U>>, Failure> {
+    let beside = row.beside(column).map_err(unread)?;
+    Ok(beside.map(|other| other.map(U::from)))
 }
 
 /// The type of a field that a column alone answers.

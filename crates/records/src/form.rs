@@ -20,7 +20,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::{Columns, Note, Rows, Scope, Via, dialect, record::Table};
+use crate::{Beside, Columns, Note, Rows, Scope, Via, beside, dialect, record::Table};
 
 /// How many texts are kept. Clients can choose among thousands, by the fields that they select;
 /// most have 300 to 1,500 bytes.
@@ -85,8 +85,8 @@ impl Form {
     }
 
     pub(crate) fn columns<E: Table>(&mut self, columns: Columns<E>) -> &mut Self {
-        let [low, high] = columns.halves();
-        self.number(low).number(high)
+        let bits = columns.bits();
+        self.number(bits as u64).number((bits >> 64) as u64)
     }
 
     /// What another form has, without its values.
@@ -133,6 +133,17 @@ impl Form {
                 child,
             } => self.word("via link").word(table).word(parent).word(child),
         }
+    }
+
+    /// What [`beside::join`] joins, with its values.
+    pub(crate) fn joins<E: Table>(
+        &mut self,
+        beside: &[Beside<E>],
+        backend: DbBackend,
+    ) -> &mut Self {
+        beside::describe(beside, self);
+        beside::bind(beside, backend, self);
+        self
     }
 
     /// What [`dialect::is_any_of`] makes of these keys, with its values.

@@ -71,6 +71,7 @@ mod aggregate;
 mod attempt;
 mod audit;
 mod batch;
+mod beside;
 mod change;
 mod connection;
 mod database;
@@ -96,6 +97,7 @@ mod view;
 pub use adjustment::Adjustment;
 pub use audit::{Action, entity as audit_entity};
 pub use batch::{Batch, BatchRefused, MAX_BATCH, Outcome, Seen};
+pub use beside::Beside;
 pub use change::{Locked, MAX_DELETION, Refused, Version};
 pub use database::{Database, Observer, Options, Read, Reader, Statement, Tx, Writer};
 pub use deletion::{Deletion, RecordRef, Retention, entity as deletion_entity};
@@ -113,7 +115,7 @@ pub use retry::{Counts, Isolation, Retry};
 pub use rows::{Rows, Scope, Via};
 pub use stream::Batches;
 pub use upsert::{OnConflict, UpsertRefused, Upserted, WhenDeleted};
-pub use view::{Columns, Readable, Shape, View, Whole, WithParents};
+pub use view::{Columns, Joined, Readable, Shape, View, Whole};
 
 #[doc(hidden)]
 pub use sea_orm;

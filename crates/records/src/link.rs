@@ -1,6 +1,6 @@
 //! Links: facts of their owner that join two records, in a table of their own.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use sea_orm::{
     EntityTrait, IdenStatic,
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::{
     Action, Columns, Fault, Locked, Note, Reader, Record, Refused, Rows, Scope, Shape, Tx, Version,
     Via, Whole,
+    beside::{self, Found},
     change::Changed,
     database::sealed::Connected,
     dialect,
@@ -184,25 +185,32 @@ impl<E: Record> Rows<E> {
             let mut form = self.form("linked by");
             form.columns(columns)
                 .via(Via::targets_of::<L>())
+                .joins(shape.beside(), conn.backend())
                 .bind_of(&self.filters)
                 .any_of(conn.backend(), chunk);
             let linked = conn.found(form, || {
                 let mut select = self.bare();
                 select.expr_as(owner(), "of_owner");
                 columns.select(table_name::<E>(), conn.backend(), &mut select);
+                select.inner_join(
+                    L::table(),
+                    Expr::col((L::table(), L::target_column())).equals((E::default(), E::ID)),
+                );
+                beside::join(
+                    shape.beside(),
+                    table_name::<E>(),
+                    conn.backend(),
+                    &mut select,
+                );
                 select
-                    .inner_join(
-                        L::table(),
-                        Expr::col((L::table(), L::target_column())).equals((E::default(), E::ID)),
-                    )
                     .and_where(dialect::is_any_of(conn.backend(), owner(), chunk))
                     // The owner first: so the index of the links has them already.
                     .order_by_expr(owner(), sea_orm::Order::Asc)
                     .order_by((L::table(), L::POSITION.as_str()), sea_orm::Order::Asc)
                     .order_by((L::table(), L::target_column()), sea_orm::Order::Asc);
-                (select, self.notes())
+                (select, self.notes_of(&shape))
             });
-            let results = Arc::new(linked.await?);
+            let results = Found::new(linked.await?, (1, columns), shape.beside());
             for (owner, rows) in runs(&results)? {
                 // Targets that came back from a deletion can be more than may be set.
                 let targets = rows.take(L::MAX).map(|at| {

@@ -20,7 +20,9 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    Columns, Fault, Reader, Rows, Shape, Via, View, Whole, dialect,
+    Columns, Fault, Reader, Rows, Shape, Via, View, Whole,
+    beside::{self, Found},
+    dialect,
     form::Form,
     record::Table,
     rows::get,
@@ -162,14 +164,14 @@ impl<E: Table> Order<E> {
     }
 
     /// Where a row stands.
-    fn place<S: Shape<E>>(&self, shape: S, row: &S::Row) -> Result<Vec<Value>, Fault> {
+    fn place<S: Shape<E>>(&self, shape: &S, row: &S::Row) -> Result<Vec<Value>, Fault> {
         let keys = self.keys.iter();
         keys.map(|(column, _)| shape.value(row, *column)).collect()
     }
 
     /// Puts rows into this order. Mostly they are: engines answer the rows of one parent in it,
     /// and no statement can promise that of all parents' rows without sorting them once more.
-    fn sort<S: Shape<E>>(&self, shape: S, rows: &mut Vec<S::Row>) -> Result<(), Fault> {
+    fn sort<S: Shape<E>>(&self, shape: &S, rows: &mut Vec<S::Row>) -> Result<(), Fault> {
         if self.are_in_order(shape, rows)? {
             return Ok(());
         }
@@ -183,7 +185,7 @@ impl<E: Table> Order<E> {
 
     /// Whether rows are in this order. A further column is looked at only where those before it
     /// tie.
-    fn are_in_order<S: Shape<E>>(&self, shape: S, rows: &[S::Row]) -> Result<bool, Fault> {
+    fn are_in_order<S: Shape<E>>(&self, shape: &S, rows: &[S::Row]) -> Result<bool, Fault> {
         let Some((column, way)) = self.keys.first() else {
             return Ok(true);
         };
@@ -521,7 +523,7 @@ impl<E: Table> PageRequest<E> {
     /// whether rows were found where it was [looked](Self::looked_behind).
     fn page<S: Shape<E>>(
         &self,
-        shape: S,
+        shape: &S,
         mut rows: Vec<S::Row>,
         behind: bool,
     ) -> Result<Page<S::Row>, Fault> {
@@ -608,7 +610,7 @@ pub struct Listed<'a, E: Table> {
 
 impl<E: Table> Listed<'_, E> {
     /// The cursor of a row.
-    pub(crate) fn cursor<S: Shape<E>>(&self, shape: S, row: &S::Row) -> Result<Cursor, Fault> {
+    pub(crate) fn cursor<S: Shape<E>>(&self, shape: &S, row: &S::Row) -> Result<Cursor, Fault> {
         let list = self
             .fingerprint
             .get_or_init(|| self.order.fingerprint(self.name));
@@ -643,7 +645,7 @@ impl<E: Table> Places for Views<E> {
             at,
             ..self.one.clone()
         });
-        Ok((*list, self.order.place(self.one.columns, &view)?))
+        Ok((*list, self.order.place(&self.one.columns, &view)?))
     }
 }
 
@@ -724,51 +726,53 @@ impl<E: Table> Rows<E> {
         if let Some(place) = &request.place {
             request.order.bind_beyond(place, backend, &mut form);
         }
-        form.bind(u64::from(request.wanted()));
+        form.bind(u64::from(request.wanted()))
+            .joins(shape.beside(), backend);
         let found = conn.found(form, || {
-            (self.page_statement(columns, request, backend), self.notes())
+            let statement = self.page_statement(&shape, columns, request, backend);
+            (statement, self.notes_of(&shape))
         });
-        let results = Arc::new(found.await?);
+        let offset = usize::from(looks_behind);
+        let results = Found::new(found.await?, (offset, columns), shape.beside());
         let first = results.first().filter(|_| looks_behind);
         let behind = first.map(|row| flag(row, 0)).transpose()?;
-        let offset = usize::from(looks_behind);
-        let rows = present(&results, 0..results.len(), shape, columns, offset)?;
-        request.page(shape, rows, behind.unwrap_or(false))
+        let rows = present(&results, 0..results.len(), &shape, columns, offset)?;
+        request.page(&shape, rows, behind.unwrap_or(false))
     }
 
     fn page_statement(
         &self,
+        shape: &impl Shape<E>,
         columns: Columns<E>,
         request: &PageRequest<E>,
         backend: DbBackend,
     ) -> SelectStatement {
         let order = request.reading_order();
-        let mut select = self.select_columns(columns, backend);
-        order.apply(&mut select);
-        select.limit(request.wanted().into());
+        let mut page = self.select_columns(columns, backend);
+        order.apply(&mut page);
+        page.limit(request.wanted().into());
         if let Some(place) = &request.place {
-            select.cond_where(order.beyond(place, false, backend));
+            page.cond_where(order.beyond(place, false, backend));
         }
-        let Some(place) = request.looked_behind() else {
-            return select;
-        };
-        // One row says whether anything lies behind the cursor, even when the page is empty.
         let mut outer = Query::select();
-        outer
-            .expr_as(Expr::col(("b", "behind")), "behind")
-            .from_subquery(
-                Query::select()
-                    .expr_as(self.behind(&order, place, None, backend), "behind")
-                    .take(),
-                "b",
-            )
-            .join_subquery(
-                sea_orm::JoinType::LeftJoin,
-                select,
-                "r",
-                Expr::cust("1 = 1"),
-            );
+        match request.looked_behind() {
+            None if shape.beside().is_empty() => return page,
+            None => {
+                outer.from_subquery(page, "r");
+            }
+            // One row says whether anything lies behind the cursor, even when the page is empty.
+            Some(place) => {
+                let behind = self.behind(&order, place, None, backend);
+                let behind = Query::select().expr_as(behind, "behind").take();
+                outer
+                    .expr_as(Expr::col(("b", "behind")), "behind")
+                    .from_subquery(behind, "b")
+                    .join_subquery(sea_orm::JoinType::LeftJoin, page, "r", Expr::cust("1 = 1"));
+            }
+        }
         columns.select("r", backend, &mut outer);
+        // After the limit: for the rows of the page alone.
+        beside::join(shape.beside(), "r", backend, &mut outer);
         for (column, way) in &order.keys {
             outer.order_by(("r", column.as_str()), way.sql());
         }
@@ -812,13 +816,15 @@ impl<E: Table> Rows<E> {
         let offset = 1 + usize::from(looks_behind);
         let mut pages = HashMap::with_capacity(parents.len());
         for chunk in parents.chunks(dialect::KEY_CHUNK) {
-            let form = self.page_of_each_form(columns, via, chunk, request, conn.backend());
+            let mut form = self.page_of_each_form(columns, via, chunk, request, conn.backend());
+            form.joins(shape.beside(), conn.backend());
             let found = conn.found(form, || {
-                let statement =
+                let mut statement =
                     self.page_of_each_statement(columns, via, chunk, request, conn.backend());
-                (statement, self.notes())
+                beside::join(shape.beside(), "r", conn.backend(), &mut statement);
+                (statement, self.notes_of(&shape))
             });
-            let results = Arc::new(found.await?);
+            let results = Found::new(found.await?, (offset, columns), shape.beside());
             // Each parent has a row, since those without children are joined to nothing. The rows
             // of one parent stand together, where the engine did not choose otherwise.
             let mut found: HashMap<Uuid, (Vec<usize>, bool)> = HashMap::with_capacity(chunk.len());
@@ -829,9 +835,9 @@ impl<E: Table> Rows<E> {
                 of_parent.1 = behind;
             }
             for (parent, (rows, behind)) in found {
-                let mut children = present(&results, rows, shape, columns, offset)?;
-                order.sort(shape, &mut children)?;
-                pages.insert(parent, request.page(shape, children, behind)?);
+                let mut children = present(&results, rows, &shape, columns, offset)?;
+                order.sort(&shape, &mut children)?;
+                pages.insert(parent, request.page(&shape, children, behind)?);
             }
         }
         Ok(pages)
@@ -953,7 +959,7 @@ impl<E: Table> Rows<E> {
 fn present<E: Table, S: Shape<E>>(
     results: &Results,
     rows: impl IntoIterator<Item = usize>,
-    shape: S,
+    shape: &S,
     columns: Columns<E>,
     offset: usize,
 ) -> Result<Vec<S::Row>, Fault> {

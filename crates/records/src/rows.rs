@@ -1,6 +1,6 @@
 //! Reading: which rows, of which scope, with which columns.
 
-use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+use std::{collections::HashMap, marker::PhantomData};
 
 use sea_orm::{
     DbBackend, FromQueryResult, ModelTrait, QueryResult, Value,
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     Columns, Fault, Link, Note, Reader, Record, Shape, Whole,
+    beside::{self, Found},
     database::Conn,
     dialect,
     form::Form,
@@ -319,15 +320,22 @@ impl<E: Table> Rows<E> {
             let mut form = self.form("by");
             form.columns(columns)
                 .column::<E>(column)
+                .joins(shape.beside(), conn.backend())
                 .bind_of(&self.filters)
                 .any_of(conn.backend(), chunk);
             let found_by = conn.found(form, || {
                 let mut select = self.select_columns(columns, conn.backend());
+                beside::join(
+                    shape.beside(),
+                    table_name::<E>(),
+                    conn.backend(),
+                    &mut select,
+                );
                 let key = Expr::col((E::default(), column));
                 select.and_where(dialect::is_any_of(conn.backend(), key, chunk));
-                (select, self.notes())
+                (select, self.notes_of(&shape))
             });
-            let results = Arc::new(found_by.await?);
+            let results = Found::new(found_by.await?, (0, columns), shape.beside());
             let key = columns.place(column).unwrap_or_default();
             for (at, row) in results.iter().enumerate() {
                 let Some(key) = id_at(row, key)? else {
@@ -426,6 +434,13 @@ impl<E: Table> Rows<E> {
     pub(crate) fn notes(&self) -> Vec<Note> {
         let mut notes = self.noted.clone();
         notes.push(Note::scope(table_name::<E>(), self.scope));
+        notes
+    }
+
+    /// What a statement over these rows in a shape is made for.
+    pub(crate) fn notes_of(&self, shape: &impl Shape<E>) -> Vec<Note> {
+        let mut notes = self.notes();
+        notes.extend(beside::notes(shape.beside()));
         notes
     }
 

@@ -1,22 +1,16 @@
 //! What the rows of a read become: SeaORM's models, or views of the columns that were asked for.
 
-use std::{borrow::Cow, collections::HashMap, fmt, marker::PhantomData, sync::Arc};
+use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    Condition, DbBackend, IdenStatic as _, Iterable as _, JoinType, ModelTrait as _, QueryResult,
-    TryGetable, Value,
-    sea_query::{Expr, ExprTrait as _, SelectStatement, ValueType},
+    DbBackend, IdenStatic as _, Iterable as _, ModelTrait as _, QueryResult, TryGetable, Value,
+    sea_query::{Expr, SelectStatement, ValueType},
 };
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use crate::{
-    Cursor, Fault, Reader, Rows, dialect,
-    page::Listed,
-    record::Table,
-    rows::{model, scope_condition},
-};
+use crate::{Beside, Cursor, Fault, Rows, beside::Found, page::Listed, record::Table, rows::model};
 
 /// Some columns of a table, which has 128 at the most.
 ///
@@ -84,6 +78,40 @@ impl<E: Table> Columns<E> {
         columns.iter().fold(Self::default(), with)
     }
 
+    /// These, and with each row the others that were read beside it ([`View::beside`]).
+    ///
+    /// ```
+    /// # mod library {
+    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// # let library::Stocked { database, books, .. } = library::stocked().await?;
+    /// use library::{author, book};
+    /// use plimsoll_records::{Beside, Columns, Rows};
+    ///
+    /// let name = Columns::of(&[author::Column::Name]);
+    /// let authors = Rows::<author::Entity>::live();
+    /// let with_authors = Columns::of(&[book::Column::Title])
+    ///     .beside([Beside::new(book::Column::AuthorId, author::Column::Id, name, authors)]);
+    /// let found = Rows::<book::Entity>::live()
+    ///     .by_ids_as(with_authors, &[books[0].id], &database.read())
+    ///     .await?;
+    /// let book = &found[&books[0].id];
+    /// assert_eq!(book.get::<String>(book::Column::Title)?, "The Hull");
+    /// let author = book.beside::<author::Entity>(book::Column::AuthorId)?;
+    /// let author = author.flatten().ok_or("it was read, and is live")?;
+    /// assert!(!author.get::<String>(author::Column::Name)?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn beside(self, others: impl IntoIterator<Item = Beside<E>>) -> Joined<E> {
+        Joined {
+            columns: self,
+            beside: others.into_iter().collect(),
+        }
+    }
+
     /// Those that a read selects unless told otherwise: all but the heavy and the secret ones.
     pub fn selected() -> Self {
         E::selected().fold(Self::default(), Self::and)
@@ -133,13 +161,20 @@ impl<E: Table> Columns<E> {
         select.expr(Expr::cust(text));
     }
 
-    /// Their bits.
-    pub(crate) fn halves(self) -> [u64; 2] {
-        [self.bits as u64, (self.bits >> 64) as u64]
+    /// A bit for each of them.
+    pub(crate) fn bits(self) -> u128 {
+        self.bits
+    }
+
+    pub(crate) fn from_bits(bits: u128) -> Self {
+        Self {
+            bits,
+            entity: PhantomData,
+        }
     }
 
     /// How many these are.
-    fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.bits.count_ones() as usize
     }
 
@@ -206,7 +241,7 @@ enum Source<E: Table> {
 }
 
 /// The rows that one statement found.
-pub(crate) type Results = Arc<Vec<QueryResult>>;
+pub(crate) type Results = Arc<Found>;
 
 /// Where the columns of one row stand in what a statement found: one after the other, behind
 /// `offset` others.
@@ -340,6 +375,29 @@ impl<E: Table> View<E> {
         }
     }
 
+    /// The row of another table that this one names in `column`, as it was read
+    /// [beside](Columns::beside) it: `Some(None)` if there is none, `None` if none was looked for.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Internal`] if the database's answer is not what was asked for.
+    pub fn beside<P: Table>(&self, column: E::Column) -> Result<Option<Option<View<P>>>, Fault> {
+        let Source::Row(place) = &self.0 else {
+            return Ok(None);
+        };
+        let Some((columns, offset)) = place.results.beside::<E, P>(place.offset, column) else {
+            return Ok(None);
+        };
+        let other = View::<P>::from(Place {
+            results: place.results.clone(),
+            at: place.at,
+            columns,
+            offset,
+        });
+        let is_there = other.id(P::KEY)?.is_some();
+        Ok(Some(is_there.then_some(other)))
+    }
+
     /// The value of a column of a type that rows are ordered or found by.
     pub(crate) fn value(&self, column: E::Column) -> Result<Value, Fault> {
         use sea_orm::{ColumnTrait as _, sea_query::ColumnType as T};
@@ -361,104 +419,6 @@ impl<E: Table> View<E> {
                 )));
             }
         })
-    }
-}
-
-/// What the names of the columns begin with that are read beside others.
-const BESIDE: &str = "beside_";
-
-/// Rows with, for some of them, the row that one of their columns names.
-pub type WithParents<E, P> = HashMap<Uuid, (View<E>, Option<View<P>>)>;
-
-impl<E: Table> Rows<E> {
-    /// Those of these rows that have one of `ids`, by id, each with the one of `parents` that
-    /// `column` names, if there is one: read in one statement. For few rows; those of a list share
-    /// their parents, and read each once by [`by_ids_as`](Self::by_ids_as).
-    ///
-    /// The parents are of another table.
-    ///
-    /// ```
-    /// # mod library {
-    /// #     include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/library.rs"));
-    /// # }
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    /// # let library::Stocked { database, books, .. } = library::stocked().await?;
-    /// use library::{author, book};
-    /// use plimsoll_records::{Columns, Rows};
-    ///
-    /// let title = Columns::<book::Entity>::of(&[book::Column::Title]);
-    /// let name = Columns::<author::Entity>::of(&[author::Column::Name]);
-    /// let authors = (name, Rows::<author::Entity>::live());
-    /// let found = Rows::<book::Entity>::live()
-    ///     .by_ids_beside(title, book::Column::AuthorId, authors, &[books[0].id], &database.read())
-    ///     .await?;
-    /// let (book, author) = &found[&books[0].id];
-    /// assert_eq!(book.get::<String>(book::Column::Title)?, "The Hull");
-    /// let author = author.as_ref().ok_or("the author is live")?;
-    /// assert!(!author.get::<String>(author::Column::Name)?.is_empty());
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The [`Fault`] of the statement.
-    pub async fn by_ids_beside<P: Table>(
-        self,
-        columns: Columns<E>,
-        column: E::Column,
-        (of_parents, parents): (Columns<P>, Rows<P>),
-        ids: &[Uuid],
-        on: &impl Reader,
-    ) -> Result<WithParents<E, P>, Fault> {
-        let conn = on.conn();
-        let (columns, of_parents) = (columns.and(E::KEY), of_parents.and(P::KEY));
-        let mut found = HashMap::with_capacity(ids.len());
-        for chunk in ids.chunks(dialect::KEY_CHUNK) {
-            let mut form = self.form("by, beside");
-            form.columns(columns)
-                .column::<E>(column)
-                .rows(&parents)
-                .columns(of_parents)
-                .bind_of(&self.filters)
-                .any_of(conn.backend(), chunk);
-            let found_by = conn.found(form, || {
-                let mut select = self.select_columns(columns, conn.backend());
-                for column in of_parents.iter() {
-                    let name = format!("{BESIDE}{}", column.as_str());
-                    select.expr_as(Expr::col((P::default(), column)), name);
-                }
-                let is_parent = Condition::all()
-                    .add(Expr::col((P::default(), P::KEY)).equals((E::default(), column)))
-                    .add_option((!parents.condition.is_empty()).then(|| parents.condition.clone()))
-                    .add_option(scope_condition::<P>(parents.scope));
-                let key = Expr::col((E::default(), E::KEY));
-                select
-                    .join(JoinType::LeftJoin, P::default(), is_parent)
-                    .and_where(dialect::is_any_of(conn.backend(), key, chunk));
-                (select, [self.notes(), parents.notes()].concat())
-            });
-            let results = Arc::new(found_by.await?);
-            for at in 0..results.len() {
-                let view = View::<E>(Source::Row(Place {
-                    results: results.clone(),
-                    at,
-                    columns,
-                    offset: 0,
-                }));
-                let parent = View::<P>(Source::Row(Place {
-                    results: results.clone(),
-                    at,
-                    columns: of_parents,
-                    offset: columns.len(),
-                }));
-                let is_there = parent.id(P::KEY)?.is_some();
-                let id = view.id(E::KEY)?.ok_or_else(|| unread::<E>(E::KEY))?;
-                found.insert(id, (view, is_there.then_some(parent)));
-            }
-        }
-        Ok(found)
     }
 }
 
@@ -540,19 +500,41 @@ pub trait Shape<E: Table>: sealed::Sealed<E> {}
 #[derive(Clone, Copy, Debug)]
 pub struct Whole;
 
+/// [`View`]s of some [`Columns`], with others [beside](Columns::beside) them.
+#[derive(Debug)]
+pub struct Joined<E: Table> {
+    columns: Columns<E>,
+    beside: Arc<[Beside<E>]>,
+}
+
+impl<E: Table> Clone for Joined<E> {
+    fn clone(&self) -> Self {
+        Self {
+            columns: self.columns,
+            beside: self.beside.clone(),
+        }
+    }
+}
+
 impl<E: Table> Shape<E> for Whole {}
 impl<E: Table> Shape<E> for Columns<E> {}
+impl<E: Table> Shape<E> for Joined<E> {}
 
 pub(crate) mod sealed {
     use super::*;
 
     /// How a shape is read.
-    pub trait Sealed<E: Table>: Copy + Send + Sync {
+    pub trait Sealed<E: Table>: Clone + Send + Sync {
         /// A row of this shape.
         type Row: Clone + Send + Sync;
 
         /// The columns to select of these rows, when those that are `needed` must be there.
         fn columns(&self, rows: &Rows<E>, needed: Columns<E>) -> Columns<E>;
+
+        /// What is read beside the rows.
+        fn beside(&self) -> &[Beside<E>] {
+            &[]
+        }
 
         /// Reads the columns of a row.
         fn read(&self, place: Place<E>) -> Result<Self::Row, Fault>;
@@ -578,7 +560,7 @@ impl<E: Table> sealed::Sealed<E> for Whole {
     }
 
     fn cursors(&self, list: Listed<'_, E>, rows: &[E::Model]) -> Result<Vec<Cursor>, Fault> {
-        rows.iter().map(|row| list.cursor(*self, row)).collect()
+        rows.iter().map(|row| list.cursor(self, row)).collect()
     }
 
     fn value(&self, row: &E::Model, column: E::Column) -> Result<Value, Fault> {
@@ -599,15 +581,42 @@ impl<E: Table> sealed::Sealed<E> for Columns<E> {
 
     fn cursors(&self, list: Listed<'_, E>, rows: &[View<E>]) -> Result<Vec<Cursor>, Fault> {
         let Some(View(Source::Row(first))) = rows.first() else {
-            return rows.iter().map(|row| list.cursor(*self, row)).collect();
+            return rows.iter().map(|row| list.cursor(self, row)).collect();
         };
         // Made when somebody asks for them.
         let page = list.of_views(first.clone());
         let cursor = |row: &View<E>| match &row.0 {
             Source::Row(place) => Ok(Cursor::in_page(page.clone(), place.at)),
-            Source::Model(_) => list.cursor(*self, row),
+            Source::Model(_) => list.cursor(self, row),
         };
         rows.iter().map(cursor).collect()
+    }
+
+    fn value(&self, row: &View<E>, column: E::Column) -> Result<Value, Fault> {
+        row.value(column)
+    }
+}
+
+impl<E: Table> sealed::Sealed<E> for Joined<E> {
+    type Row = View<E>;
+
+    fn columns(&self, _: &Rows<E>, needed: Columns<E>) -> Columns<E> {
+        let beside = self.beside.iter();
+        beside.fold(self.columns.or(needed), |columns, one| {
+            columns.and(one.column())
+        })
+    }
+
+    fn beside(&self) -> &[Beside<E>] {
+        &self.beside
+    }
+
+    fn read(&self, place: Place<E>) -> Result<View<E>, Fault> {
+        self.columns.read(place)
+    }
+
+    fn cursors(&self, list: Listed<'_, E>, rows: &[View<E>]) -> Result<Vec<Cursor>, Fault> {
+        self.columns.cursors(list, rows)
     }
 
     fn value(&self, row: &View<E>, column: E::Column) -> Result<Value, Fault> {

@@ -9,6 +9,7 @@ mod adopters;
 mod aggregates;
 mod attempts;
 mod audit;
+mod beside;
 mod bulk;
 mod bulk_api;
 mod bulk_each;

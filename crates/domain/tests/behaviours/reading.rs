@@ -62,7 +62,7 @@ fn in_scope(post: &Post, scope: Scope) -> bool {
 }
 
 /// A value of a statement, as its engine writes it.
-enum Literal<'a> {
+pub(crate) enum Literal<'a> {
     Number(i64),
     Text(&'a str),
     Id(Uuid),
@@ -92,7 +92,7 @@ impl Literal<'_> {
 }
 
 /// How the engine goes about the one statement that ran last, which had these values.
-async fn plan(world: &World, values: &[Literal<'_>]) -> String {
+pub(crate) async fn plan(world: &World, values: &[Literal<'_>]) -> String {
     let mut ran = world.statements.take();
     assert_eq!(ran.len(), 1, "{ran:?}");
     let mut sql = ran.remove(0);
@@ -125,7 +125,7 @@ async fn plan(world: &World, values: &[Literal<'_>]) -> String {
 }
 
 /// The plan reads all rows of the table, deleted ones as well.
-fn reads_all_of(table: &str, plan: &str, engine: Engine) -> bool {
+pub(crate) fn reads_all_of(table: &str, plan: &str, engine: Engine) -> bool {
     match engine {
         Engine::Sqlite => plan
             .lines()

@@ -1,0 +1,217 @@
+//! Rows of other tables that are read beside those that name them, in the same statement.
+
+use std::{any::TypeId, sync::Arc};
+
+use sea_orm::{
+    DbBackend, IdenStatic as _, JoinType, QueryResult,
+    sea_query::{Expr, ExprTrait as _, Query, SelectStatement},
+};
+
+use crate::{Columns, Note, Rows, dialect, form::Form, record::Table};
+
+/// At most one row of another table for each row of `E`, to be read in the same statement:
+/// [`Columns::beside`] says how.
+pub struct Beside<E: Table> {
+    column: E::Column,
+    others: Arc<dyn Others>,
+}
+
+impl<E: Table> Clone for Beside<E> {
+    fn clone(&self) -> Self {
+        Self {
+            column: self.column,
+            others: self.others.clone(),
+        }
+    }
+}
+
+impl<E: Table> std::fmt::Debug for Beside<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Beside")
+            .field("column", &self.column.as_str())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: Table> Beside<E> {
+    /// The one of `others` that has in its column `key` what the row has in `column`, with
+    /// `columns`. The key is unique among these others, as an id is.
+    pub fn new<P: Table>(
+        column: E::Column,
+        key: P::Column,
+        columns: Columns<P>,
+        others: Rows<P>,
+    ) -> Self {
+        let others = Arc::new(Of {
+            key,
+            columns: columns.and(P::KEY).and(key),
+            rows: others,
+        });
+        Self { column, others }
+    }
+
+    pub(crate) fn column(&self) -> E::Column {
+        self.column
+    }
+}
+
+/// [`Beside`] without the type of the others.
+trait Others: Send + Sync {
+    fn describe(&self, form: &mut Form);
+    fn bind(&self, backend: DbBackend, form: &mut Form);
+    /// Joins them under a name to a statement, by what its rows name them with.
+    fn join(&self, name: String, by: Expr, backend: DbBackend, select: &mut SelectStatement);
+    fn notes(&self) -> Vec<Note>;
+    fn table(&self) -> TypeId;
+    fn bits(&self) -> u128;
+}
+
+struct Of<P: Table> {
+    key: P::Column,
+    columns: Columns<P>,
+    rows: Rows<P>,
+}
+
+impl<P: Table> Others for Of<P> {
+    fn describe(&self, form: &mut Form) {
+        form.of(&self.rows)
+            .columns(self.columns)
+            .column::<P>(self.key);
+    }
+
+    fn bind(&self, backend: DbBackend, form: &mut Form) {
+        form.bind_of(&self.rows.filters);
+        if dialect::has_lateral(backend) {
+            form.bind(1_u64);
+        }
+    }
+
+    fn join(&self, name: String, by: Expr, backend: DbBackend, select: &mut SelectStatement) {
+        self.columns.select(&name, backend, select);
+        let others = self.rows.select_columns(self.columns, backend);
+        if dialect::has_lateral(backend) {
+            // With a limit it is one look into an index for each row, whatever number of rows the
+            // planner takes a page for: without, it may read all others. They have a name of their
+            // own here, since rows may name others of their own table.
+            let mut one = Query::select();
+            self.columns.select("o", backend, &mut one);
+            one.from_subquery(others, "o")
+                .and_where(Expr::col(("o", self.key)).eq(by))
+                .limit(1);
+            select.join_lateral(JoinType::LeftJoin, one, name, Expr::cust("TRUE"));
+        } else {
+            let is_named = Expr::col((name.clone(), self.key)).eq(by);
+            select.join_subquery(JoinType::LeftJoin, others, name, is_named);
+        }
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        self.rows.notes()
+    }
+
+    fn table(&self) -> TypeId {
+        TypeId::of::<P>()
+    }
+
+    fn bits(&self) -> u128 {
+        self.columns.bits()
+    }
+}
+
+/// What a statement is made of that reads others beside its rows.
+pub(crate) fn describe<E: Table>(beside: &[Beside<E>], form: &mut Form) {
+    for one in beside {
+        form.word("beside").column::<E>(one.column);
+        one.others.describe(form);
+    }
+}
+
+/// What [`join`] binds.
+pub(crate) fn bind<E: Table>(beside: &[Beside<E>], backend: DbBackend, form: &mut Form) {
+    for one in beside {
+        one.others.bind(backend, form);
+    }
+}
+
+/// Selects others beside the rows of `E` that a statement has under the name `rows`, behind what
+/// it selects already.
+pub(crate) fn join<E: Table>(
+    beside: &[Beside<E>],
+    rows: &'static str,
+    backend: DbBackend,
+    select: &mut SelectStatement,
+) {
+    for (nth, one) in beside.iter().enumerate() {
+        let by = Expr::col((rows, one.column));
+        one.others
+            .join(format!("beside_{nth}"), by, backend, select);
+    }
+}
+
+/// What a statement is made for that reads others beside its rows.
+pub(crate) fn notes<E: Table>(beside: &[Beside<E>]) -> impl Iterator<Item = Note> {
+    beside.iter().flat_map(|one| one.others.notes())
+}
+
+/// The rows that one statement found, and where in each those stand that were read beside it.
+pub(crate) struct Found {
+    rows: Vec<QueryResult>,
+    beside: Vec<Named>,
+}
+
+/// Where the columns of others stand, and what they are named by.
+struct Named {
+    /// Where the columns of those begin that name them.
+    by: usize,
+    column: u32,
+    table: TypeId,
+    bits: u128,
+    offset: usize,
+}
+
+impl std::ops::Deref for Found {
+    type Target = [QueryResult];
+
+    fn deref(&self) -> &[QueryResult] {
+        &self.rows
+    }
+}
+
+impl Found {
+    /// Rows that have `columns` behind `offset` others, and behind those what was [joined](join).
+    pub(crate) fn new<E: Table>(
+        rows: Vec<QueryResult>,
+        (offset, columns): (usize, Columns<E>),
+        beside: &[Beside<E>],
+    ) -> Arc<Self> {
+        let mut next = offset + columns.len();
+        let named = beside.iter().map(|one| {
+            let bits = one.others.bits();
+            let named = Named {
+                by: offset,
+                column: E::index(one.column),
+                table: one.others.table(),
+                bits,
+                offset: next,
+            };
+            next += bits.count_ones() as usize;
+            named
+        });
+        let beside = named.collect();
+        Arc::new(Self { rows, beside })
+    }
+
+    /// Which columns of the others of a table were read beside rows whose columns begin at `by`,
+    /// and where they stand.
+    pub(crate) fn beside<E: Table, P: Table>(
+        &self,
+        by: usize,
+        column: E::Column,
+    ) -> Option<(Columns<P>, usize)> {
+        let (index, table) = (E::index(column), TypeId::of::<P>());
+        let mut beside = self.beside.iter();
+        let named =
+            beside.find(|named| named.by == by && named.column == index && named.table == table)?;
+        Some((Columns::from_bits(named.bits), named.offset))
+    }
+}
