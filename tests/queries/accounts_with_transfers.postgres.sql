@@ -1,13 +1,5 @@
 SELECT
   "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id", "accounts"."currency" AS "currency",
-  "accounts"."balance" AS "balance", "accounts"."created_at" AS "created_at"
-FROM "accounts"
-WHERE "accounts"."deleted_at" IS NULL
-ORDER BY "accounts"."created_at" DESC, "accounts"."id" DESC
-LIMIT $1;
-
-SELECT
-  "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id", "accounts"."currency" AS "currency",
   "accounts"."balance" AS "balance", "accounts"."lock_version" AS "lock_version",
   "accounts"."deleted_at" AS "deleted_at", "accounts"."deletion_id" AS "deletion_id",
   "accounts"."created_at" AS "created_at", "accounts"."updated_at" AS "updated_at"
@@ -31,6 +23,33 @@ LEFT JOIN
     ORDER BY "transfer_entries"."created_at" DESC, "transfer_entries"."id" DESC
     LIMIT $2
   ) AS "r" ON TRUE;
+
+SELECT
+  "r"."id" AS "id", "r"."owner_id" AS "owner_id", "r"."currency" AS "currency",
+  "r"."balance" AS "balance", "r"."created_at" AS "created_at", "beside_0"."id" AS "id",
+  "beside_0"."name" AS "name"
+FROM (
+  SELECT
+    "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id",
+    "accounts"."currency" AS "currency", "accounts"."balance" AS "balance",
+    "accounts"."created_at" AS "created_at"
+  FROM "accounts"
+  WHERE "accounts"."deleted_at" IS NULL
+  ORDER BY "accounts"."created_at" DESC, "accounts"."id" DESC
+  LIMIT $1
+) AS "r"
+LEFT JOIN
+  LATERAL (
+    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    FROM (
+      SELECT "users"."id" AS "id", "users"."name" AS "name"
+      FROM "users"
+      WHERE "users"."deleted_at" IS NULL
+    ) AS "o"
+    WHERE "o"."id" = "r"."owner_id"
+    LIMIT $2
+  ) AS "beside_0" ON TRUE
+ORDER BY "r"."created_at" DESC, "r"."id" DESC;
 
 SELECT
   "transfers"."id" AS "id", "transfers"."created_at" AS "created_at", "transfers"."kind" AS "kind",
@@ -60,7 +79,3 @@ WHERE
   )
   AND "users"."deleted_at" IS NULL
 LIMIT $4;
-
-SELECT "users"."id" AS "id", "users"."name" AS "name"
-FROM "users"
-WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);

@@ -1,13 +1,5 @@
 SELECT
   "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id", "accounts"."currency" AS "currency",
-  "accounts"."balance" AS "balance", "accounts"."created_at" AS "created_at"
-FROM "accounts"
-WHERE "accounts"."deleted_at" IS NULL
-ORDER BY "accounts"."created_at" DESC, "accounts"."id" DESC
-LIMIT ?;
-
-SELECT
-  "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id", "accounts"."currency" AS "currency",
   "accounts"."balance" AS "balance", "accounts"."lock_version" AS "lock_version",
   "accounts"."deleted_at" AS "deleted_at", "accounts"."deletion_id" AS "deletion_id",
   "accounts"."created_at" AS "created_at", "accounts"."updated_at" AS "updated_at"
@@ -43,6 +35,27 @@ LEFT JOIN (
   AND "r"."rank_in_parent" <= ?;
 
 SELECT
+  "r"."id" AS "id", "r"."owner_id" AS "owner_id", "r"."currency" AS "currency",
+  "r"."balance" AS "balance", "r"."created_at" AS "created_at", "beside_0"."id" AS "id",
+  "beside_0"."name" AS "name"
+FROM (
+  SELECT
+    "accounts"."id" AS "id", "accounts"."owner_id" AS "owner_id",
+    "accounts"."currency" AS "currency", "accounts"."balance" AS "balance",
+    "accounts"."created_at" AS "created_at"
+  FROM "accounts"
+  WHERE "accounts"."deleted_at" IS NULL
+  ORDER BY "accounts"."created_at" DESC, "accounts"."id" DESC
+  LIMIT ?
+) AS "r"
+LEFT JOIN (
+  SELECT "users"."id" AS "id", "users"."name" AS "name"
+  FROM "users"
+  WHERE "users"."deleted_at" IS NULL
+) AS "beside_0" ON "beside_0"."id" = "r"."owner_id"
+ORDER BY "r"."created_at" DESC, "r"."id" DESC;
+
+SELECT
   "transfers"."id" AS "id", "transfers"."created_at" AS "created_at", "transfers"."kind" AS "kind",
   "transfers"."from_account_id" AS "from_account_id",
   "transfers"."to_account_id" AS "to_account_id", "transfers"."amount" AS "amount",
@@ -74,12 +87,3 @@ WHERE
   )
   AND "users"."deleted_at" IS NULL
 LIMIT ?;
-
-SELECT "users"."id" AS "id", "users"."name" AS "name"
-FROM "users"
-WHERE
-  "users"."deleted_at" IS NULL
-  AND "users"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );

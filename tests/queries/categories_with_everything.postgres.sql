@@ -1,15 +1,3 @@
-SELECT "categories"."id" AS "id", "categories"."name" AS "name"
-FROM "categories"
-WHERE "categories"."deleted_at" IS NULL AND "categories"."id" = ANY($1);
-
-SELECT
-  "categories"."id" AS "id", "categories"."name" AS "name", "categories"."slug" AS "slug",
-  "categories"."parent_id" AS "parent_id"
-FROM "categories"
-WHERE "categories"."deleted_at" IS NULL
-ORDER BY "categories"."slug" ASC, "categories"."id" ASC
-LIMIT $1;
-
 SELECT "categories"."parent_id" AS "parent", COUNT("categories"."id") AS "n"
 FROM "categories"
 WHERE "categories"."deleted_at" IS NULL AND "categories"."parent_id" = ANY($1)
@@ -66,3 +54,28 @@ WHERE
   "posts"."published" = TRUE
   AND "posts"."deleted_at" IS NULL
   AND "posts"."id" = ANY($1);
+
+SELECT
+  "r"."id" AS "id", "r"."name" AS "name", "r"."slug" AS "slug", "r"."parent_id" AS "parent_id",
+  "beside_0"."id" AS "id", "beside_0"."name" AS "name"
+FROM (
+  SELECT
+    "categories"."id" AS "id", "categories"."name" AS "name", "categories"."slug" AS "slug",
+    "categories"."parent_id" AS "parent_id"
+  FROM "categories"
+  WHERE "categories"."deleted_at" IS NULL
+  ORDER BY "categories"."slug" ASC, "categories"."id" ASC
+  LIMIT $1
+) AS "r"
+LEFT JOIN
+  LATERAL (
+    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    FROM (
+      SELECT "categories"."id" AS "id", "categories"."name" AS "name"
+      FROM "categories"
+      WHERE "categories"."deleted_at" IS NULL
+    ) AS "o"
+    WHERE "o"."id" = "r"."parent_id"
+    LIMIT $2
+  ) AS "beside_0" ON TRUE
+ORDER BY "r"."slug" ASC, "r"."id" ASC;

@@ -1,20 +1,3 @@
-SELECT "categories"."id" AS "id", "categories"."name" AS "name"
-FROM "categories"
-WHERE
-  "categories"."deleted_at" IS NULL
-  AND "categories"."id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
-
-SELECT
-  "categories"."id" AS "id", "categories"."name" AS "name", "categories"."slug" AS "slug",
-  "categories"."parent_id" AS "parent_id"
-FROM "categories"
-WHERE "categories"."deleted_at" IS NULL
-ORDER BY "categories"."slug" ASC, "categories"."id" ASC
-LIMIT ?;
-
 SELECT "categories"."parent_id" AS "parent", COUNT("categories"."id") AS "n"
 FROM "categories"
 WHERE
@@ -93,3 +76,22 @@ WHERE
     SELECT "k"."k"
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );
+
+SELECT
+  "r"."id" AS "id", "r"."name" AS "name", "r"."slug" AS "slug", "r"."parent_id" AS "parent_id",
+  "beside_0"."id" AS "id", "beside_0"."name" AS "name"
+FROM (
+  SELECT
+    "categories"."id" AS "id", "categories"."name" AS "name", "categories"."slug" AS "slug",
+    "categories"."parent_id" AS "parent_id"
+  FROM "categories"
+  WHERE "categories"."deleted_at" IS NULL
+  ORDER BY "categories"."slug" ASC, "categories"."id" ASC
+  LIMIT ?
+) AS "r"
+LEFT JOIN (
+  SELECT "categories"."id" AS "id", "categories"."name" AS "name"
+  FROM "categories"
+  WHERE "categories"."deleted_at" IS NULL
+) AS "beside_0" ON "beside_0"."id" = "r"."parent_id"
+ORDER BY "r"."slug" ASC, "r"."id" ASC;

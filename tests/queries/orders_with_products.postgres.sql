@@ -7,11 +7,6 @@ FROM "accounts"
 WHERE "accounts"."deleted_at" IS NULL AND "accounts"."id" = ANY($1);
 
 SELECT
-  "inventories"."product_id" AS "product_id", "inventories"."quantity" AS "quantity"
-FROM "inventories"
-WHERE "inventories"."deleted_at" IS NULL AND "inventories"."product_id" = ANY($1);
-
-SELECT
   "order_items"."id" AS "id", "order_items"."created_at" AS "created_at",
   "order_items"."order_id" AS "order_id", "order_items"."product_id" AS "product_id",
   "order_items"."position" AS "position", "order_items"."quantity" AS "quantity",
@@ -22,17 +17,51 @@ ORDER BY "order_items"."id" ASC
 LIMIT $3;
 
 SELECT
-  "orders"."id" AS "id", "orders"."buyer_id" AS "buyer_id", "orders"."account_id" AS "account_id",
-  "orders"."status" AS "status", "orders"."total_amount" AS "total_amount",
-  "orders"."currency" AS "currency", "orders"."created_at" AS "created_at"
-FROM "orders"
-WHERE "orders"."deleted_at" IS NULL
-ORDER BY "orders"."created_at" DESC, "orders"."id" DESC
-LIMIT $1;
-
-SELECT "products"."id" AS "id", "products"."sku" AS "sku"
+  "products"."id" AS "id", "products"."sku" AS "sku", "beside_0"."id" AS "id",
+  "beside_0"."product_id" AS "product_id", "beside_0"."quantity" AS "quantity"
 FROM "products"
-WHERE "products"."id" = ANY($1);
+LEFT JOIN
+  LATERAL (
+    SELECT
+      "o"."id" AS "id", "o"."product_id" AS "product_id", "o"."quantity" AS "quantity"
+    FROM (
+      SELECT
+        "inventories"."id" AS "id", "inventories"."product_id" AS "product_id",
+        "inventories"."quantity" AS "quantity"
+      FROM "inventories"
+      WHERE "inventories"."deleted_at" IS NULL
+    ) AS "o"
+    WHERE "o"."product_id" = "products"."id"
+    LIMIT $1
+  ) AS "beside_0" ON TRUE
+WHERE "products"."id" = ANY($2);
+
+SELECT
+  "r"."id" AS "id", "r"."buyer_id" AS "buyer_id", "r"."account_id" AS "account_id",
+  "r"."status" AS "status", "r"."total_amount" AS "total_amount", "r"."currency" AS "currency",
+  "r"."created_at" AS "created_at", "beside_0"."id" AS "id", "beside_0"."name" AS "name"
+FROM (
+  SELECT
+    "orders"."id" AS "id", "orders"."buyer_id" AS "buyer_id", "orders"."account_id" AS "account_id",
+    "orders"."status" AS "status", "orders"."total_amount" AS "total_amount",
+    "orders"."currency" AS "currency", "orders"."created_at" AS "created_at"
+  FROM "orders"
+  WHERE "orders"."deleted_at" IS NULL
+  ORDER BY "orders"."created_at" DESC, "orders"."id" DESC
+  LIMIT $1
+) AS "r"
+LEFT JOIN
+  LATERAL (
+    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    FROM (
+      SELECT "users"."id" AS "id", "users"."name" AS "name"
+      FROM "users"
+      WHERE "users"."deleted_at" IS NULL
+    ) AS "o"
+    WHERE "o"."id" = "r"."buyer_id"
+    LIMIT $2
+  ) AS "beside_0" ON TRUE
+ORDER BY "r"."created_at" DESC, "r"."id" DESC;
 
 SELECT
   "users"."id" AS "id", "users"."email" AS "email", "users"."email_key" AS "email_key",
@@ -53,7 +82,3 @@ WHERE
   )
   AND "users"."deleted_at" IS NULL
 LIMIT $4;
-
-SELECT "users"."id" AS "id", "users"."name" AS "name"
-FROM "users"
-WHERE "users"."deleted_at" IS NULL AND "users"."id" = ANY($1);

@@ -1,11 +1,19 @@
 SELECT
-  "inventories"."product_id" AS "product_id", "inventories"."quantity" AS "quantity"
+  "inventories"."product_id" AS "product_id", "inventories"."quantity" AS "quantity",
+  "beside_0"."id" AS "id", "beside_0"."sku" AS "sku"
 FROM "inventories"
-WHERE "inventories"."deleted_at" IS NULL AND "inventories"."product_id" = ANY($1);
-
-SELECT "products"."id" AS "id", "products"."sku" AS "sku"
-FROM "products"
-WHERE "products"."deleted_at" IS NULL AND "products"."id" = ANY($1);
+LEFT JOIN
+  LATERAL (
+    SELECT "o"."id" AS "id", "o"."sku" AS "sku"
+    FROM (
+      SELECT "products"."id" AS "id", "products"."sku" AS "sku"
+      FROM "products"
+      WHERE "products"."deleted_at" IS NULL
+    ) AS "o"
+    WHERE "o"."id" = "inventories"."product_id"
+    LIMIT $1
+  ) AS "beside_0" ON TRUE
+WHERE "inventories"."deleted_at" IS NULL AND "inventories"."product_id" = ANY($2);
 
 SELECT
   "products"."id" AS "id", "products"."sku" AS "sku", "products"."sku_key" AS "sku_key",

@@ -1,18 +1,15 @@
 SELECT
-  "inventories"."product_id" AS "product_id", "inventories"."quantity" AS "quantity"
+  "inventories"."product_id" AS "product_id", "inventories"."quantity" AS "quantity",
+  "beside_0"."id" AS "id", "beside_0"."sku" AS "sku"
 FROM "inventories"
+LEFT JOIN (
+  SELECT "products"."id" AS "id", "products"."sku" AS "sku"
+  FROM "products"
+  WHERE "products"."deleted_at" IS NULL
+) AS "beside_0" ON "beside_0"."id" = "inventories"."product_id"
 WHERE
   "inventories"."deleted_at" IS NULL
   AND "inventories"."product_id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
-
-SELECT "products"."id" AS "id", "products"."sku" AS "sku"
-FROM "products"
-WHERE
-  "products"."deleted_at" IS NULL
-  AND "products"."id" IN (
     SELECT "k"."k"
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );

@@ -25,17 +25,25 @@ INNER JOIN `post_tags` ON `post_tags`.`tag_id` = `tags`.`id`
 WHERE `tags`.`deleted_at` IS NULL AND `post_tags`.`post_id` IN (?, ?)
 ORDER BY `post_tags`.`post_id` ASC, `post_tags`.`position` ASC, `post_tags`.`tag_id` ASC;
 
-SELECT `profiles`.`user_id` AS `user_id`, `profiles`.`bio` AS `bio`
-FROM `profiles`
-WHERE `profiles`.`deleted_at` IS NULL AND `profiles`.`user_id` IN (?, ?);
+SELECT
+  `r`.`id` AS `id`, `r`.`name` AS `name`, `r`.`name_key` AS `name_key`, `beside_0`.`id` AS `id`,
+  `beside_0`.`user_id` AS `user_id`, `beside_0`.`bio` AS `bio`
+FROM (
+  SELECT
+    `users`.`id` AS `id`, `users`.`name` AS `name`, `users`.`name_key` AS `name_key`
+  FROM `users`
+  WHERE `users`.`deleted_at` IS NULL
+  ORDER BY `users`.`name_key` DESC, `users`.`id` DESC
+  LIMIT ?
+) AS `r`
+LEFT JOIN (
+  SELECT
+    `profiles`.`id` AS `id`, `profiles`.`user_id` AS `user_id`, `profiles`.`bio` AS `bio`
+  FROM `profiles`
+  WHERE `profiles`.`deleted_at` IS NULL
+) AS `beside_0` ON `beside_0`.`user_id` = `r`.`id`
+ORDER BY `r`.`name_key` DESC, `r`.`id` DESC;
 
 SELECT `users`.`id` AS `id`, `users`.`name` AS `name`
 FROM `users`
 WHERE `users`.`deleted_at` IS NULL AND `users`.`id` IN (?, ?);
-
-SELECT
-  `users`.`id` AS `id`, `users`.`name` AS `name`, `users`.`name_key` AS `name_key`
-FROM `users`
-WHERE `users`.`deleted_at` IS NULL
-ORDER BY `users`.`name_key` DESC, `users`.`id` DESC
-LIMIT ?;

@@ -30,14 +30,24 @@ WHERE
   )
 ORDER BY "post_tags"."post_id" ASC, "post_tags"."position" ASC, "post_tags"."tag_id" ASC;
 
-SELECT "profiles"."user_id" AS "user_id", "profiles"."bio" AS "bio"
-FROM "profiles"
-WHERE
-  "profiles"."deleted_at" IS NULL
-  AND "profiles"."user_id" IN (
-    SELECT "k"."k"
-    FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
-  );
+SELECT
+  "r"."id" AS "id", "r"."name" AS "name", "r"."name_key" AS "name_key", "beside_0"."id" AS "id",
+  "beside_0"."user_id" AS "user_id", "beside_0"."bio" AS "bio"
+FROM (
+  SELECT
+    "users"."id" AS "id", "users"."name" AS "name", "users"."name_key" AS "name_key"
+  FROM "users"
+  WHERE "users"."deleted_at" IS NULL
+  ORDER BY "users"."name_key" DESC, "users"."id" DESC
+  LIMIT ?
+) AS "r"
+LEFT JOIN (
+  SELECT
+    "profiles"."id" AS "id", "profiles"."user_id" AS "user_id", "profiles"."bio" AS "bio"
+  FROM "profiles"
+  WHERE "profiles"."deleted_at" IS NULL
+) AS "beside_0" ON "beside_0"."user_id" = "r"."id"
+ORDER BY "r"."name_key" DESC, "r"."id" DESC;
 
 SELECT "users"."id" AS "id", "users"."name" AS "name"
 FROM "users"
@@ -47,10 +57,3 @@ WHERE
     SELECT "k"."k"
     FROM (SELECT unhex("j"."value") AS "k" FROM json_each(?) AS "j") AS "k"
   );
-
-SELECT
-  "users"."id" AS "id", "users"."name" AS "name", "users"."name_key" AS "name_key"
-FROM "users"
-WHERE "users"."deleted_at" IS NULL
-ORDER BY "users"."name_key" DESC, "users"."id" DESC
-LIMIT ?;

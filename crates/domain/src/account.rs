@@ -17,6 +17,7 @@ use crate::{
     Viewer,
     access::{lock, lock_deleted, nothing},
     policy::{Act, Relation, Subject, may, require},
+    selection::selection,
     text::Check,
 };
 
@@ -31,6 +32,14 @@ pub type View = plimsoll_records::View<account::Entity>;
 
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<account::Entity>;
+
+selection! {
+    account::Entity {
+        /// The columns of their owners, if these are live; `None` if they are not shown.
+        owner: crate::user::Columns = (Column::OwnerId, user::Column::Id)
+            of |viewer| crate::user::visible(viewer, Scope::Live);
+    }
+}
 
 /// What a new account is made of.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ use crate::{
     Viewer,
     access::{lock, lock_deleted, scoped},
     policy::{Act, Relation, Subject, require},
+    selection::selection,
     text::{Check, slug_of},
 };
 
@@ -26,6 +27,14 @@ pub type View = plimsoll_records::View<category::Entity>;
 
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<category::Entity>;
+
+selection! {
+    category::Entity {
+        /// The columns of the categories that they are in, if these are live; `None` if they are
+        /// not shown.
+        parent: Columns = (Column::ParentId, Column::Id) of |viewer| visible(viewer, Scope::Live);
+    }
+}
 
 /// What a new category is made of.
 #[derive(Clone, Debug)]

@@ -19,6 +19,7 @@ pub mod product;
 pub mod profile;
 pub mod record;
 pub mod seed;
+mod selection;
 pub mod session;
 pub mod store;
 pub mod tag;

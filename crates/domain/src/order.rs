@@ -21,6 +21,7 @@ use crate::{
     account::own_account,
     error::path,
     policy::{Act, Relation, Subject, may, require},
+    selection::selection,
     transfer::{pay, refund},
 };
 
@@ -47,6 +48,14 @@ pub type View = plimsoll_records::View<order::Entity>;
 
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<order::Entity>;
+
+selection! {
+    order::Entity {
+        /// The columns of their buyers, if these are live; `None` if they are not shown.
+        buyer: crate::user::Columns = (Column::BuyerId, user::Column::Id)
+            of |viewer| crate::user::visible(viewer, Scope::Live);
+    }
+}
 
 /// One line of an order, as it was sold.
 pub type OrderItem = order_item::Model;

@@ -7,7 +7,7 @@ use plimsoll_entity::{
     id::{CategoryId, PostId, TagId, UserId},
     post, post_author, post_tag, tag, user,
 };
-use plimsoll_records::{Beside, Joined, Link, Order, PageRequest, Rows, Seen, Shape, Via};
+use plimsoll_records::{Link, Order, PageRequest, Rows, Seen, Shape, Via};
 use rand::RngExt as _;
 use sea_orm::{
     ActiveValue::Set,
@@ -23,6 +23,7 @@ use crate::{
     category::hold,
     idempotency::Key,
     policy::{Act, Relation, Subject, require},
+    selection::selection,
     text::{Check, MAX_CONTENT, lookup_key, slug_of},
 };
 
@@ -38,61 +39,14 @@ pub type View = plimsoll_records::View<post::Entity>;
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<post::Entity>;
 
-/// What a list shows of posts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Selection {
-    /// Their own columns.
-    pub columns: Columns,
-    /// The columns of their authors; `None` if these are not shown.
-    pub author: Option<crate::user::Columns>,
-    /// The columns of their categories; `None` if these are not shown.
-    pub category: Option<crate::category::Columns>,
-}
-
-impl From<Columns> for Selection {
-    fn from(columns: Columns) -> Self {
-        Self {
-            columns,
-            ..Self::default()
-        }
-    }
-}
-
-impl Selection {
-    /// What either shows.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            columns: self.columns.or(other.columns),
-            author: either(self.author, other.author),
-            category: either(self.category, other.category),
-        }
-    }
-
-    /// The shape of reads that find the posts with those live authors and categories beside them
-    /// which the viewer sees.
-    pub fn seen_by(self, viewer: &Viewer) -> Joined<post::Entity> {
-        let author = self.author.map(|columns| {
-            let authors = crate::user::visible(viewer, Scope::Live);
-            Beside::new(post::Column::AuthorId, user::Column::Id, columns, authors)
-        });
-        let category = self.category.map(|columns| {
-            let (key, id) = (post::Column::CategoryId, category::Column::Id);
-            let categories = crate::category::visible(viewer, Scope::Live);
-            Beside::new(key, id, columns, categories)
-        });
-        self.columns.beside(author.into_iter().chain(category))
-    }
-}
-
-/// The columns of both.
-fn either<E: crate::Table>(
-    these: Option<plimsoll_records::Columns<E>>,
-    those: Option<plimsoll_records::Columns<E>>,
-) -> Option<plimsoll_records::Columns<E>> {
-    match (these, those) {
-        (Some(these), Some(those)) => Some(these.or(those)),
-        (these, those) => these.or(those),
+selection! {
+    post::Entity {
+        /// The columns of their authors, if these are live; `None` if they are not shown.
+        author: crate::user::Columns = (Column::AuthorId, user::Column::Id)
+            of |viewer| crate::user::visible(viewer, Scope::Live);
+        /// The columns of their categories, if these are live; `None` if they are not shown.
+        category: crate::category::Columns = (Column::CategoryId, category::Column::Id)
+            of |viewer| crate::category::visible(viewer, Scope::Live);
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     access::{lock, lock_deleted, scoped},
     bulk,
     policy::{Act, Relation, Subject, require},
+    selection::selection,
     text::{Check, fold, lookup_key},
 };
 
@@ -32,6 +33,14 @@ pub type View = plimsoll_records::View<product::Entity>;
 
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<product::Entity>;
+
+selection! {
+    product::Entity {
+        /// The columns of their live inventories; `None` if they are not shown.
+        inventory: inventory::Columns = (Column::Id, inventory::Column::ProductId)
+            of |_| Rows::live();
+    }
+}
 
 /// What a new product is made of.
 #[derive(Clone, Debug)]

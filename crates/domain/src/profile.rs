@@ -14,6 +14,7 @@ use crate::{
     Error, Patch, Read, Result, Retention, Scope, Tx, Version, Viewer,
     access::{lock, lock_deleted, nothing},
     policy::{Act, Relation, Subject, may, require},
+    selection::selection,
     text::{Check, MAX_BIO},
 };
 
@@ -28,6 +29,14 @@ pub type View = plimsoll_records::View<profile::Entity>;
 
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<profile::Entity>;
+
+selection! {
+    profile::Entity {
+        /// The columns of their users, if these are live; `None` if they are not shown.
+        user: crate::user::Columns = (Column::UserId, user::Column::Id)
+            of |viewer| crate::user::visible(viewer, Scope::Live);
+    }
+}
 
 /// The most bytes of a profile's metadata.
 const MAX_METADATA: usize = 16 * 1024;

@@ -28,6 +28,9 @@ pub type View = plimsoll_records::View<tag::Entity>;
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<tag::Entity>;
 
+/// What a list shows of tags: they name no other records.
+pub type Selection = Columns;
+
 /// What a new tag is made of.
 #[derive(Clone, Debug)]
 pub struct CreateTag {

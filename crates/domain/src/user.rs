@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use plimsoll_entity::{id::UserId, login_session, post_author, user};
+use plimsoll_entity::{id::UserId, login_session, post_author, profile, user};
 use plimsoll_records::{Order, PageRequest, Rows, Shape};
 use sea_orm::{ActiveValue::Set, ColumnTrait, sea_query::ExprTrait};
 use uuid::Uuid;
@@ -12,6 +12,7 @@ use crate::{
     Viewer,
     access::{lock, lock_deleted, scoped},
     policy::{Act, Relation, Subject, may, require},
+    selection::selection,
     text::{Check, fold},
 };
 
@@ -26,6 +27,14 @@ pub type View = plimsoll_records::View<user::Entity>;
 
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<user::Entity>;
+
+selection! {
+    user::Entity {
+        /// The columns of their live profiles; `None` if they are not shown.
+        profile: crate::profile::Columns = (Column::Id, profile::Column::UserId)
+            of |_| Rows::live();
+    }
+}
 
 /// What a new user is made of. The password is hashed already
 /// ([`Passwords::hash`](crate::password::Passwords::hash)), outside of the transaction.

@@ -273,7 +273,14 @@ impl AccountQuery {
 async fn page(scope: &RequestScope, asked: Asked<Account>) -> domain::Result<AccountConnection> {
     let total = Total::Accounts(asked.which);
     let page = read(scope, move |read, viewer| async move {
-        domain::account::page(&read, asked.columns, &viewer, asked.which, &asked.arguments).await
+        domain::account::page(
+            &read,
+            asked.columns.seen_by(&viewer),
+            &viewer,
+            asked.which,
+            &asked.arguments,
+        )
+        .await
     });
     Ok(AccountConnection::new(page.await?, total))
 }

@@ -344,21 +344,21 @@ keys! {
     /// The post with this id, in this scope.
     PostById(Scope, domain::post::Selection, Uuid);
     /// The live user with this id.
-    UserById(domain::user::Columns, Uuid);
+    UserById(domain::user::Selection, Uuid);
     /// The live category with this id.
-    CategoryById(domain::category::Columns, Uuid);
+    CategoryById(domain::category::Selection, Uuid);
     /// The live profile of this user.
-    ProfileOfUser(domain::profile::Columns, Uuid);
+    ProfileOfUser(domain::profile::Selection, Uuid);
     /// The live tags of this post.
     TagsOfPost(domain::tag::Columns, Uuid);
     /// The live co-authors of this post.
-    CoAuthorsOfPost(domain::user::Columns, Uuid);
+    CoAuthorsOfPost(domain::user::Selection, Uuid);
     /// The text of this post.
     ContentOfPost(Uuid);
     /// The product with this id, deleted or not, as far as the viewer sees it.
-    ProductById(domain::product::Columns, Uuid);
+    ProductById(domain::product::Selection, Uuid);
     /// The live inventory of this product.
-    InventoryOfProduct(domain::product::inventory::Columns, Uuid);
+    InventoryOfProduct(domain::product::inventory::Selection, Uuid);
     /// The lines of this order.
     ItemsOfOrder(Uuid);
     /// A page of the posts of this author, category or tag.
@@ -366,7 +366,7 @@ keys! {
     /// How many posts this author, category or tag has.
     PostsCount(PostsOf, Scope, Uuid);
     /// A page of the categories below this one.
-    ChildrenPage(Scope, PageArguments, domain::category::Columns, Uuid);
+    ChildrenPage(Scope, PageArguments, domain::category::Selection, Uuid);
     /// How many categories lie below this one.
     ChildrenCount(Scope, Uuid);
     /// The transfer with this id.
@@ -378,19 +378,19 @@ keys! {
 }
 
 /// Declares the loader of a key type: how its keys are grouped, and what a group calls. Keys that
-/// begin with `columns` are read together, with the columns of all of them.
+/// begin with a `selection` are read together, with what all of them select.
 macro_rules! loader {
     (
-        $key:ident(columns) => $value:ty,
-        |$read:ident, $viewer:ident, $columns:ident, $ids:ident| $call:expr
+        $key:ident(selection) => $value:ty,
+        |$read:ident, $viewer:ident, $selection:ident, $ids:ident| $call:expr
     ) => {
         impl Loader<$key> for Batch {
             type Value = $value;
 
             async fn load(&self, keys: &[$key]) -> Loaded<$value> {
                 let ($read, $viewer) = (&self.store.read(), &self.viewer);
-                let columns = keys.iter().map(|key| key.0);
-                let $columns = columns.reduce(ColumnSet::or).unwrap_or_default();
+                let selections = keys.iter().map(|key| key.0);
+                let $selection = selections.reduce(ColumnSet::or).unwrap_or_default();
                 let $ids = distinct(keys.iter().map(|key| key.1));
                 let found = $call.await.map_err(Arc::new)?;
                 Ok(each(keys.iter().map(|key| key.1), &$ids, found))
@@ -439,29 +439,29 @@ loader!(RecordById(kind, scope) => AnyRecord, |read, viewer, ids| {
 loader!(PostById(scope, selection) => post::Post, |read, viewer, ids| {
     domain::post::by_ids(read, selection.seen_by(viewer), viewer, scope, &ids)
 });
-loader!(UserById(columns) => user::User, |read, viewer, columns, ids| {
-    domain::user::by_ids(read, columns, viewer, Scope::Live, &ids)
+loader!(UserById(selection) => user::User, |read, viewer, selection, ids| {
+    domain::user::by_ids(read, selection.seen_by(viewer), viewer, Scope::Live, &ids)
 });
-loader!(CategoryById(columns) => category::Category, |read, viewer, columns, ids| {
-    domain::category::by_ids(read, columns, viewer, Scope::Live, &ids)
+loader!(CategoryById(selection) => category::Category, |read, viewer, selection, ids| {
+    domain::category::by_ids(read, selection.seen_by(viewer), viewer, Scope::Live, &ids)
 });
-loader!(ProfileOfUser(columns) => profile::Profile, |read, _viewer, columns, ids| {
-    domain::profile::of_users(read, columns, &ids)
+loader!(ProfileOfUser(selection) => profile::Profile, |read, viewer, selection, ids| {
+    domain::profile::of_users(read, selection.seen_by(viewer), &ids)
 });
-loader!(TagsOfPost(columns) => Vec<tag::Tag>, |read, _viewer, columns, ids| {
-    domain::tag::of_posts(read, columns, &ids)
+loader!(TagsOfPost(selection) => Vec<tag::Tag>, |read, _viewer, selection, ids| {
+    domain::tag::of_posts(read, selection, &ids)
 });
-loader!(CoAuthorsOfPost(columns) => Vec<user::User>, |read, _viewer, columns, ids| {
-    domain::user::co_authors_of_posts(read, columns, &ids)
+loader!(CoAuthorsOfPost(selection) => Vec<user::User>, |read, viewer, selection, ids| {
+    domain::user::co_authors_of_posts(read, selection.seen_by(viewer), &ids)
 });
 loader!(ContentOfPost => String, |read, viewer, ids| {
     domain::post::contents(read, viewer, &ids)
 });
-loader!(ProductById(columns) => product::Product, |read, viewer, columns, ids| {
-    domain::product::by_ids(read, columns, viewer, Scope::WithDeleted, &ids)
+loader!(ProductById(selection) => product::Product, |read, viewer, selection, ids| {
+    domain::product::by_ids(read, selection.seen_by(viewer), viewer, Scope::WithDeleted, &ids)
 });
-loader!(InventoryOfProduct(columns) => product::Inventory, |read, _viewer, columns, ids| {
-    domain::product::inventory::of_products(read, columns, &ids)
+loader!(InventoryOfProduct(selection) => product::Inventory, |read, viewer, selection, ids| {
+    domain::product::inventory::of_products(read, selection.seen_by(viewer), &ids)
 });
 loader!(ItemsOfOrder => Vec<OrderItem>, |read, _viewer, ids| {
     domain::order::items_of(read, &ids)
@@ -473,8 +473,9 @@ loader!(PostsPage(of, scope, arguments, selection) => PageOf<post::Post>, |read,
 loader!(PostsCount(of, scope) => u64, |read, viewer, ids| {
     domain::post::counts_of(read, viewer, scope, of, &ids)
 });
-loader!(ChildrenPage(scope, arguments, columns) => PageOf<category::Category>, |read, viewer, ids| {
-    domain::category::pages_below(read, columns, viewer, scope, &arguments, &ids)
+loader!(ChildrenPage(scope, arguments, selection) => PageOf<category::Category>, |read, viewer, ids| {
+    let shape = selection.seen_by(viewer);
+    domain::category::pages_below(read, shape, viewer, scope, &arguments, &ids)
 });
 loader!(ChildrenCount(scope) => u64, |read, viewer, ids| {
     domain::category::counts_below(read, viewer, scope, &ids)

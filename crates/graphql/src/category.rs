@@ -216,7 +216,7 @@ async fn page(
     let page = read(scope, move |read, viewer| async move {
         domain::category::page(
             &read,
-            asked.columns,
+            asked.columns.seen_by(&viewer),
             &viewer,
             asked.which,
             order,

@@ -180,7 +180,13 @@ impl OrderQuery {
 /// A page of the viewer's orders.
 async fn page(scope: &RequestScope, asked: Asked<Order>) -> domain::Result<OrderConnection> {
     let page = read(scope, move |read, viewer| async move {
-        domain::order::page(&read, asked.columns, &viewer, &asked.arguments).await
+        domain::order::page(
+            &read,
+            asked.columns.seen_by(&viewer),
+            &viewer,
+            &asked.arguments,
+        )
+        .await
     });
     Ok(OrderConnection::new(page.await?, Total::Orders))
 }

@@ -31,7 +31,6 @@ record_fields! {
     #[async_graphql::Object]
     /// What authors publish.
     Post(Post of plimsoll_domain::post) {
-        reads Selection;
         own {
             /// What it is called.
             title: String = Title;
@@ -47,10 +46,10 @@ record_fields! {
         }
         one {
             /// Who wrote it; null if they are deleted.
-            author: User = UserById(AuthorId), beside as author;
+            author: User = UserById(AuthorId);
 
             /// The category it is in; null if it is in none, or that one is deleted.
-            category: Category = CategoryById(CategoryId), beside as category;
+            category: Category = CategoryById(CategoryId);
         }
         many {
             /// Who wrote it beside the author, in their order: 20 at most.

@@ -172,7 +172,7 @@ async fn page(
     let page = read(scope, move |read, viewer| async move {
         domain::product::page(
             &read,
-            asked.columns,
+            asked.columns.seen_by(&viewer),
             &viewer,
             asked.which,
             order,

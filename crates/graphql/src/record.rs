@@ -288,23 +288,21 @@ fn selects(field: async_graphql::SelectionField<'_>, name: &str) -> bool {
 ///
 /// `own` fields are answered by the record itself, from the column that is named; `one` and `many`
 /// by records of another type, by a loader's key that is made of the column: rows of a list answer
-/// these together, and are read with these columns alone (see [`rows`](crate::rows)). All others
-/// have `resolvers`; a record is read whole for them, but for those in `needs`.
-///
-/// What a `one` field answers `beside as` a part of what the domain `reads` is read in the records'
-/// own statement, wherever that can; its loader is for where it was not.
+/// these together, and are read with these columns alone (see [`rows`](crate::rows)). What a `one`
+/// field answers is a field of the domain's `Selection` as well, of the same name: lists are read
+/// with it, and its key is for where it was not read beside the record. All others have
+/// `resolvers`; a record is read whole for them, but for those in `needs`.
 macro_rules! record_fields {
     (
         // From the caller, so that the fields see what the attribute defines.
         $hash:tt $object:tt $(#[doc = $doc:literal])+ $name:ident($model:ident of $($module:ident)::+) {
-            $(reads $reads:ident;)?
             $(own { $(
                 $(#[doc = $own_doc:literal])+
                 $own:ident: $own_ty:ty = $own_column:ident $(as $own_from:ty)?;
             )* })?
             $(one { $(
                 $(#[doc = $one_doc:literal])+
-                $one:ident: $one_ty:ty = $one_key:ident($one_column:ident) $(, beside as $beside:ident)?;
+                $one:ident: $one_ty:ty = $one_key:ident($one_column:ident);
             )* })?
             $(many { $(
                 $(#[doc = $many_doc:literal])+
@@ -326,7 +324,7 @@ macro_rules! record_fields {
         }
 
         const _: () = {
-            use $($module)::+::{Column, Columns, $model as Model, $($reads,)? View};
+            use $($module)::+::{Column, Columns, $model as Model, Selection, View};
             type Id = <View as plimsoll_domain::Viewed>::Id;
 
             impl From<Model> for $name {
@@ -437,16 +435,17 @@ macro_rules! record_fields {
             }
 
             impl crate::rows::Row for $name {
-                type Columns = crate::record::reads_type!(Columns $(, $reads)?);
+                type Columns = Selection;
 
                 fn needs(
                     name: &str,
                     #[allow(unused_variables, reason = "some records have nothing below them")]
                     below: crate::rows::Below<'_>,
-                ) -> Self::Columns {
-                    use crate::rows::is_called;
+                ) -> Selection {
+                    #[allow(unused_imports, reason = "some records name no others")]
+                    use crate::rows::{ColumnSet, is_called};
                     let column = match name {
-                        "__typename" => return Self::Columns::default(),
+                        "__typename" => return Selection::default(),
                         "id" => Column::Id,
                         "version" => Column::LockVersion,
                         "createdAt" => Column::CreatedAt,
@@ -454,11 +453,10 @@ macro_rules! record_fields {
                         "deletedAt" | "purgeableAt" => Column::DeletedAt,
                         $($(_ if is_called(name, stringify!($own)) => Column::$own_column,)*)?
                         $($(_ if is_called(name, stringify!($one)) => {
-                            #[allow(unused_mut, reason = "some records name no others")]
-                            let mut needed: Self::Columns =
-                                Columns::of(&[Column::$one_column]).into();
-                            $(needed.$beside = Some(below.columns::<$one_ty>());)?
-                            return needed;
+                            return Selection {
+                                $one: Some(below.columns::<$one_ty>().own()),
+                                ..Columns::of(&[Column::$one_column]).into()
+                            };
                         })*)?
                         $($(_ if is_called(name, stringify!($many)) => Column::$many_column,)*)?
                         $($(_ if is_called(name, stringify!($page)) => Column::Id,)*)?
@@ -543,17 +541,6 @@ macro_rules! own_step {
     };
 }
 pub(crate) use own_step;
-
-/// What says which columns rows are read with: the columns themselves, unless another type is named.
-macro_rules! reads_type {
-    ($ty:ty) => {
-        $ty
-    };
-    ($ty:ty, $reads:ty) => {
-        $reads
-    };
-}
-pub(crate) use reads_type;
 
 /// The type that an own field's column is read as: the field's, unless another is named.
 macro_rules! own_type {

@@ -45,21 +45,65 @@ pub(crate) trait Row: ContainerType + Clone + Send + Sync + 'static {
     fn step<'a>(name: &str, below: Below<'a>) -> Option<Step<'a, Self>>;
 }
 
-/// Some columns of a table, or nothing for rows that are always read whole.
+/// What is read of rows: some columns of a table, with those of others that these name, or nothing
+/// for rows that are always read whole.
 pub(crate) trait ColumnSet: Copy + Default + Eq + Hash + Send + Sync + 'static {
+    /// Columns of the rows themselves.
+    type Own;
+
     /// These and others.
     fn or(self, others: Self) -> Self;
+
+    /// Those of the rows themselves.
+    fn own(self) -> Self::Own;
 }
 
 impl ColumnSet for () {
+    type Own = ();
+
     fn or(self, (): Self) -> Self {}
+
+    fn own(self) {}
 }
 
 impl<E: domain::Table> ColumnSet for domain::Columns<E> {
+    type Own = Self;
+
     fn or(self, others: Self) -> Self {
         self.or(others)
     }
+
+    fn own(self) -> Self {
+        self
+    }
 }
+
+macro_rules! selections {
+    ($($($module:ident)::+),+) => {$(
+        impl ColumnSet for domain::$($module)::+::Selection {
+            type Own = domain::$($module)::+::Columns;
+
+            fn or(self, others: Self) -> Self {
+                self.or(others)
+            }
+
+            fn own(self) -> Self::Own {
+                self.columns
+            }
+        }
+    )+};
+}
+
+selections!(
+    account,
+    category,
+    order,
+    post,
+    product,
+    product::inventory,
+    profile,
+    user
+);
 
 /// How rows answer a field.
 pub(crate) enum Step<'a, T> {
@@ -67,12 +111,6 @@ pub(crate) enum Step<'a, T> {
     Own(fn(&T, &mut Json) -> Result<(), Failure>),
     /// By a read for all of them.
     Related(Box<dyn Relation<T> + 'a>),
-}
-
-impl ColumnSet for domain::post::Selection {
-    fn or(self, others: Self) -> Self {
-        self.or(others)
-    }
 }
 
 /// What is selected below a field, and the document's fragments.

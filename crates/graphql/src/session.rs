@@ -46,7 +46,7 @@ impl SessionQuery {
                 role: None,
             });
         };
-        let columns = domain::user::Columns::selected();
+        let columns = domain::user::Columns::selected().into();
         let user = load(scope(ctx), UserById(columns, id.into())).await?;
         Ok(Viewer {
             user,

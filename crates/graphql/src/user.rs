@@ -205,7 +205,7 @@ async fn page(
     let page = read(scope, move |read, viewer| async move {
         domain::user::page(
             &read,
-            asked.columns,
+            asked.columns.seen_by(&viewer),
             &viewer,
             asked.which,
             order,

@@ -12,6 +12,7 @@ use crate::{
     access::{among, scoped},
     error::path,
     policy::{Act, Relation, Subject, require},
+    selection::selection,
 };
 
 /// The most of a product that there can be.
@@ -28,6 +29,14 @@ pub type View = plimsoll_records::View<inventory::Entity>;
 
 /// Some of its columns.
 pub type Columns = plimsoll_records::Columns<inventory::Entity>;
+
+selection! {
+    inventory::Entity {
+        /// The columns of their products, deleted or not; `None` if they are not shown.
+        product: super::Columns = (Column::ProductId, super::Column::Id)
+            of |viewer| super::visible(viewer, Scope::WithDeleted);
+    }
+}
 
 fn visible(viewer: &Viewer, scope: Scope) -> Rows<inventory::Entity> {
     scoped(viewer, Subject::Inventory, scope)
