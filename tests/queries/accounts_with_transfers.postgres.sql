@@ -40,13 +40,13 @@ FROM (
 ) AS "r"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    SELECT "named_ones"."id" AS "id", "named_ones"."name" AS "name"
     FROM (
       SELECT "users"."id" AS "id", "users"."name" AS "name"
       FROM "users"
       WHERE "users"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "r"."owner_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."owner_id"
     LIMIT $2
   ) AS "beside_0" ON TRUE
 ORDER BY "r"."created_at" DESC, "r"."id" DESC;

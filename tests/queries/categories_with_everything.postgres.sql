@@ -69,13 +69,13 @@ FROM (
 ) AS "r"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    SELECT "named_ones"."id" AS "id", "named_ones"."name" AS "name"
     FROM (
       SELECT "categories"."id" AS "id", "categories"."name" AS "name"
       FROM "categories"
       WHERE "categories"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "r"."parent_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."parent_id"
     LIMIT $2
   ) AS "beside_0" ON TRUE
 ORDER BY "r"."slug" ASC, "r"."id" ASC;

@@ -23,15 +23,16 @@ FROM "products"
 LEFT JOIN
   LATERAL (
     SELECT
-      "o"."id" AS "id", "o"."product_id" AS "product_id", "o"."quantity" AS "quantity"
+      "named_ones"."id" AS "id", "named_ones"."product_id" AS "product_id",
+      "named_ones"."quantity" AS "quantity"
     FROM (
       SELECT
         "inventories"."id" AS "id", "inventories"."product_id" AS "product_id",
         "inventories"."quantity" AS "quantity"
       FROM "inventories"
       WHERE "inventories"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."product_id" = "products"."id"
+    ) AS "named_ones"
+    WHERE "named_ones"."product_id" = "products"."id"
     LIMIT $1
   ) AS "beside_0" ON TRUE
 WHERE "products"."id" = ANY($2);
@@ -52,13 +53,13 @@ FROM (
 ) AS "r"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    SELECT "named_ones"."id" AS "id", "named_ones"."name" AS "name"
     FROM (
       SELECT "users"."id" AS "id", "users"."name" AS "name"
       FROM "users"
       WHERE "users"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "r"."buyer_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."buyer_id"
     LIMIT $2
   ) AS "beside_0" ON TRUE
 ORDER BY "r"."created_at" DESC, "r"."id" DESC;

@@ -4,13 +4,13 @@ SELECT
 FROM "posts"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    SELECT "named_ones"."id" AS "id", "named_ones"."name" AS "name"
     FROM (
       SELECT "users"."id" AS "id", "users"."name" AS "name"
       FROM "users"
       WHERE "users"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "posts"."author_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "posts"."author_id"
     LIMIT $1
   ) AS "beside_0" ON TRUE
 WHERE

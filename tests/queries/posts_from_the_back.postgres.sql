@@ -19,10 +19,10 @@ FROM (
 ) AS "r"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id"
+    SELECT "named_ones"."id" AS "id"
     FROM
-      (SELECT "users"."id" AS "id" FROM "users" WHERE "users"."deleted_at" IS NULL) AS "o"
-    WHERE "o"."id" = "r"."author_id"
+      (SELECT "users"."id" AS "id" FROM "users" WHERE "users"."deleted_at" IS NULL) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."author_id"
     LIMIT $2
   ) AS "beside_0" ON TRUE
 ORDER BY "r"."updated_at" DESC, "r"."id" DESC;

@@ -19,13 +19,13 @@ FROM (
 ) AS "r"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    SELECT "named_ones"."id" AS "id", "named_ones"."name" AS "name"
     FROM (
       SELECT "users"."id" AS "id", "users"."name" AS "name"
       FROM "users"
       WHERE "users"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "r"."author_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."author_id"
     LIMIT $2
   ) AS "beside_0" ON TRUE
 ORDER BY "r"."listed_at" DESC, "r"."id" DESC;

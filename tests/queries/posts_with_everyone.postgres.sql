@@ -28,24 +28,25 @@ FROM (
 ) AS "r"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."email" AS "email", "o"."name" AS "name"
+    SELECT
+      "named_ones"."id" AS "id", "named_ones"."email" AS "email", "named_ones"."name" AS "name"
     FROM (
       SELECT "users"."id" AS "id", "users"."email" AS "email", "users"."name" AS "name"
       FROM "users"
       WHERE "users"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "r"."author_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."author_id"
     LIMIT $2
   ) AS "beside_0" ON TRUE
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    SELECT "named_ones"."id" AS "id", "named_ones"."name" AS "name"
     FROM (
       SELECT "categories"."id" AS "id", "categories"."name" AS "name"
       FROM "categories"
       WHERE "categories"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "r"."category_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."category_id"
     LIMIT $3
   ) AS "beside_1" ON TRUE
 ORDER BY "r"."listed_at" DESC, "r"."id" DESC;

@@ -4,13 +4,13 @@ SELECT
 FROM "inventories"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."sku" AS "sku"
+    SELECT "named_ones"."id" AS "id", "named_ones"."sku" AS "sku"
     FROM (
       SELECT "products"."id" AS "id", "products"."sku" AS "sku"
       FROM "products"
       WHERE "products"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "inventories"."product_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "inventories"."product_id"
     LIMIT $1
   ) AS "beside_0" ON TRUE
 WHERE "inventories"."deleted_at" IS NULL AND "inventories"."product_id" = ANY($2);

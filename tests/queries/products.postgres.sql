@@ -15,15 +15,16 @@ FROM (
 LEFT JOIN
   LATERAL (
     SELECT
-      "o"."id" AS "id", "o"."product_id" AS "product_id", "o"."quantity" AS "quantity"
+      "named_ones"."id" AS "id", "named_ones"."product_id" AS "product_id",
+      "named_ones"."quantity" AS "quantity"
     FROM (
       SELECT
         "inventories"."id" AS "id", "inventories"."product_id" AS "product_id",
         "inventories"."quantity" AS "quantity"
       FROM "inventories"
       WHERE "inventories"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."product_id" = "r"."id"
+    ) AS "named_ones"
+    WHERE "named_ones"."product_id" = "r"."id"
     LIMIT $2
   ) AS "beside_0" ON TRUE
 ORDER BY "r"."name_key" ASC, "r"."id" ASC;

@@ -18,13 +18,13 @@ LEFT JOIN
   ) AS "r" ON TRUE
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."name" AS "name"
+    SELECT "named_ones"."id" AS "id", "named_ones"."name" AS "name"
     FROM (
       SELECT "users"."id" AS "id", "users"."name" AS "name"
       FROM "users"
       WHERE "users"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "r"."author_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."author_id"
     LIMIT $3
   ) AS "beside_0" ON TRUE;
 

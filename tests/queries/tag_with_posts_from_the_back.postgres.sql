@@ -22,13 +22,13 @@ LEFT JOIN
   ) AS "r" ON TRUE
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."parent_id" AS "parent_id"
+    SELECT "named_ones"."id" AS "id", "named_ones"."parent_id" AS "parent_id"
     FROM (
       SELECT "categories"."id" AS "id", "categories"."parent_id" AS "parent_id"
       FROM "categories"
       WHERE "categories"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."id" = "r"."category_id"
+    ) AS "named_ones"
+    WHERE "named_ones"."id" = "r"."category_id"
     LIMIT $3
   ) AS "beside_0" ON TRUE;
 

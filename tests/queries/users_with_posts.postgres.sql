@@ -33,14 +33,15 @@ FROM (
 ) AS "r"
 LEFT JOIN
   LATERAL (
-    SELECT "o"."id" AS "id", "o"."user_id" AS "user_id", "o"."bio" AS "bio"
+    SELECT
+      "named_ones"."id" AS "id", "named_ones"."user_id" AS "user_id", "named_ones"."bio" AS "bio"
     FROM (
       SELECT
         "profiles"."id" AS "id", "profiles"."user_id" AS "user_id", "profiles"."bio" AS "bio"
       FROM "profiles"
       WHERE "profiles"."deleted_at" IS NULL
-    ) AS "o"
-    WHERE "o"."user_id" = "r"."id"
+    ) AS "named_ones"
+    WHERE "named_ones"."user_id" = "r"."id"
     LIMIT $2
   ) AS "beside_0" ON TRUE
 ORDER BY "r"."name_key" DESC, "r"."id" DESC;

@@ -94,7 +94,7 @@ impl Row for Deletion {
             "deletedBy" => {
                 return to_one::<Self, _, User>(below, |row, columns| {
                     let key = row.0.actor_id.map(|actor| UserById(columns, actor));
-                    Ok(key.map_or(Related::Known(None), Related::By))
+                    Ok(key.map_or(Related::Nothing, Related::By))
                 });
             }
             "rowCount" => |row, json| row.0.row_count.write(json),

@@ -474,9 +474,7 @@ macro_rules! record_fields {
                     below: crate::rows::Below<'a>,
                 ) -> Option<crate::rows::Step<'a, Self>> {
                     #[allow(unused_imports, reason = "some records have nothing below them")]
-                    use crate::rows::{
-                        Own, Related, Step, is_called, read, read_beside, read_id, read_own_id,
-                    };
+                    use crate::rows::{Own, Step, is_called, read, read_own_id, related};
                     type Time = chrono::DateTime<chrono::Utc>;
                     Some(match name {
                         "id" => Step::Own(|row, json| {
@@ -501,12 +499,7 @@ macro_rules! record_fields {
                         })*)?
                         $($(_ if is_called(name, stringify!($one)) => {
                             return crate::rows::to_one::<Self, _, $one_ty>(below, |row, columns| {
-                                if let Some(known) = read_beside(&row.0, Column::$one_column)? {
-                                    return Ok(Related::Known(known));
-                                }
-                                let key = read_id(&row.0, Column::$one_column)?;
-                                let key = key.map(|key| $one_key(columns, key));
-                                Ok(key.map_or(Related::Known(None), Related::By))
+                                related(&row.0, Column::$one_column, |key| $one_key(columns, key))
                             });
                         })*)?
                         $($(_ if is_called(name, stringify!($many)) => {

@@ -711,8 +711,10 @@ impl<T: Row> OutputType for One<T> {
 
 /// The row of another type that a row names.
 pub(crate) enum Related<K, U> {
-    /// It was read beside the row, or there is none.
-    Known(Option<U>),
+    /// There is none.
+    Nothing,
+    /// It was read beside the row, which has this id in the column that names it.
+    Beside(Uuid, U),
     /// It is found by this key.
     By(K),
 }
@@ -754,14 +756,16 @@ where
             // Many rows can name the same one: it is read once, and written once.
             let mut there: Vec<U> = Vec::new();
             let (mut keys, mut nth) = (Vec::new(), Nth::default());
-            nth.reserve(rows.len());
+            let mut beside = Nth::default();
             let mut of_each = Vec::with_capacity(rows.len());
             for row in rows {
                 of_each.push(match (self.key)(row, self.plan.columns)? {
-                    Related::Known(None) => Named::Nothing,
-                    Related::Known(Some(row)) => {
-                        there.push(row);
-                        Named::There(there.len() - 1)
+                    Related::Nothing => Named::Nothing,
+                    Related::Beside(id, row) => {
+                        Named::There(*beside.entry(id).or_insert_with(|| {
+                            there.push(row);
+                            there.len() - 1
+                        }))
                     }
                     Related::By(key) => Named::Key(*nth.entry(key).or_insert_with_key(|key| {
                         keys.push(key.clone());
@@ -1030,6 +1034,22 @@ pub(crate) fn read_beside<E: domain::Table, P: domain::Table, U: From<domain::Vi
 ) -> Result<Option<Option<U>>, Failure> {
     let beside = row.beside(column).map_err(unread)?;
     Ok(beside.map(|other| other.map(U::from)))
+}
+
+/// How a row names another in this column, for a step to it.
+pub(crate) fn related<E: domain::Table, P: domain::Table, K, U: From<domain::View<P>>>(
+    row: &domain::View<E>,
+    column: E::Column,
+    key: impl FnOnce(Uuid) -> K,
+) -> Result<Related<K, U>, Failure> {
+    let Some(id) = read_id(row, column)? else {
+        return Ok(Related::Nothing);
+    };
+    Ok(match read_beside(row, column)? {
+        None => Related::By(key(id)),
+        Some(None) => Related::Nothing,
+        Some(Some(other)) => Related::Beside(id, other),
+    })
 }
 
 /// The type of a field that a column alone answers.

@@ -1,6 +1,6 @@
 //! Rows of other tables that are read beside those that name them, in the same statement.
 
-use std::{any::TypeId, sync::Arc};
+use std::{any::TypeId, collections::HashSet, sync::Arc};
 
 use sea_orm::{
     DbBackend, IdenStatic as _, JoinType, QueryResult,
@@ -8,6 +8,9 @@ use sea_orm::{
 };
 
 use crate::{Columns, Note, Rows, dialect, form::Form, record::Table};
+
+/// What others are called where they are looked up: no table is called so.
+const OTHERS: &str = "named_ones";
 
 /// At most one row of another table for each row of `E`, to be read in the same statement:
 /// [`Columns::beside`] says how.
@@ -35,7 +38,8 @@ impl<E: Table> std::fmt::Debug for Beside<E> {
 
 impl<E: Table> Beside<E> {
     /// The one of `others` that has in its column `key` what the row has in `column`, with
-    /// `columns`. The key is unique among these others, as an id is.
+    /// `columns`. The key must be unique among these others, as an id is: else engines differ in
+    /// what they find, and a page can have a row twice.
     pub fn new<P: Table>(
         column: E::Column,
         key: P::Column,
@@ -52,6 +56,13 @@ impl<E: Table> Beside<E> {
 
     pub(crate) fn column(&self) -> E::Column {
         self.column
+    }
+
+    /// Whether each of these can be told from the others when it was read.
+    pub(crate) fn are_distinct(these: &[Self]) -> bool {
+        let name = |one: &Self| (E::index(one.column), one.others.table());
+        let names: HashSet<_> = these.iter().map(name).collect();
+        names.len() == these.len()
     }
 }
 
@@ -94,9 +105,9 @@ impl<P: Table> Others for Of<P> {
             // planner takes a page for: without, it may read all others. They have a name of their
             // own here, since rows may name others of their own table.
             let mut one = Query::select();
-            self.columns.select("o", backend, &mut one);
-            one.from_subquery(others, "o")
-                .and_where(Expr::col(("o", self.key)).eq(by))
+            self.columns.select(OTHERS, backend, &mut one);
+            one.from_subquery(others, OTHERS)
+                .and_where(Expr::col((OTHERS, self.key)).eq(by))
                 .limit(1);
             select.join_lateral(JoinType::LeftJoin, one, name, Expr::cust("TRUE"));
         } else {

@@ -223,7 +223,8 @@ pub(crate) fn ranges_over_rows(backend: DbBackend) -> bool {
     backend != DbBackend::MySql
 }
 
-/// Whether the newest N of each parent are found by a lateral join rather than by ranking.
+/// Whether the newest N of each parent are found by a lateral join rather than by ranking, and what
+/// is read beside rows by one rather than by a join with all others.
 pub(crate) fn has_lateral(backend: DbBackend) -> bool {
     backend == DbBackend::Postgres
 }

@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use crate::{Beside, Columns, Note, Rows, Scope, Via, beside, dialect, record::Table};
 
-/// How many texts are kept. Clients can choose among thousands, by the fields that they select;
-/// most have 300 to 1,500 bytes.
+/// How many texts are kept. Clients can choose among any number, by the fields that they select of
+/// rows and of what is read beside these; most have 300 to 1,500 bytes.
 const KEPT: usize = 1_000;
 
 /// The bytes of the longest text that is kept, and the parts of its form.

@@ -78,7 +78,8 @@ impl<E: Table> Columns<E> {
         columns.iter().fold(Self::default(), with)
     }
 
-    /// These, and with each row the others that were read beside it ([`View::beside`]).
+    /// These, and with each row the others that were read beside it ([`View::beside`]): of each
+    /// table, one for each column that names it.
     ///
     /// ```
     /// # mod library {
@@ -106,9 +107,11 @@ impl<E: Table> Columns<E> {
     /// # }
     /// ```
     pub fn beside(self, others: impl IntoIterator<Item = Beside<E>>) -> Joined<E> {
+        let beside: Arc<[Beside<E>]> = others.into_iter().collect();
+        debug_assert!(Beside::are_distinct(&beside), "two would have one name");
         Joined {
             columns: self,
-            beside: others.into_iter().collect(),
+            beside,
         }
     }
 
