@@ -442,8 +442,7 @@ macro_rules! record_fields {
                     #[allow(unused_variables, reason = "some records have nothing below them")]
                     below: crate::rows::Below<'_>,
                 ) -> Selection {
-                    #[allow(unused_imports, reason = "some records name no others")]
-                    use crate::rows::{ColumnSet, is_called};
+                    use crate::rows::is_called;
                     let column = match name {
                         "__typename" => return Selection::default(),
                         "id" => Column::Id,
@@ -454,7 +453,9 @@ macro_rules! record_fields {
                         $($(_ if is_called(name, stringify!($own)) => Column::$own_column,)*)?
                         $($(_ if is_called(name, stringify!($one)) => {
                             return Selection {
-                                $one: Some(below.columns::<$one_ty>().own()),
+                                $one: Some(crate::rows::ColumnSet::own(
+                                    below.columns::<$one_ty>(),
+                                )),
                                 ..Columns::of(&[Column::$one_column]).into()
                             };
                         })*)?

@@ -753,26 +753,12 @@ where
         scope: &'r RequestScope,
     ) -> BoxFuture<'r, Result<Values, Failure>> {
         Box::pin(async move {
-            // Many rows can name the same one: it is read once, and written once.
-            let mut there: Vec<U> = Vec::new();
-            let (mut keys, mut nth) = (Vec::new(), Nth::default());
-            let mut beside = Nth::default();
-            let mut of_each = Vec::with_capacity(rows.len());
-            for row in rows {
-                of_each.push(match (self.key)(row, self.plan.columns)? {
-                    Related::Nothing => Named::Nothing,
-                    Related::Beside(id, row) => {
-                        Named::There(*beside.entry(id).or_insert_with(|| {
-                            there.push(row);
-                            there.len() - 1
-                        }))
-                    }
-                    Related::By(key) => Named::Key(*nth.entry(key).or_insert_with_key(|key| {
-                        keys.push(key.clone());
-                        keys.len() - 1
-                    })),
-                });
-            }
+            let related = rows.iter().map(|row| (self.key)(row, self.plan.columns));
+            let Named {
+                mut there,
+                keys,
+                of_each,
+            } = named(related)?;
             let found = scope.loaders.load(keys).await?;
             let place = |row: Option<U>| {
                 there.push(row?);
@@ -780,11 +766,11 @@ where
             };
             let found: Vec<Option<usize>> = found.into_iter().map(place).collect();
             let Values { json, places } = self.plan.objects(&there, scope).await?;
-            let place = |named: Named| {
-                let at = match named {
-                    Named::Nothing => None,
-                    Named::There(at) => Some(at),
-                    Named::Key(nth) => found.get(nth).copied().flatten(),
+            let place = |one: Nth| {
+                let at = match one {
+                    Nth::Nothing => None,
+                    Nth::There(at) => Some(at),
+                    Nth::Key(nth) => found.get(nth).copied().flatten(),
                 };
                 at.and_then(|at| places.get(at).cloned())
                     .unwrap_or_default()
@@ -795,17 +781,53 @@ where
     }
 }
 
-/// Which key it is. A faster hash than the standard library's, whose guard against chosen keys the
-/// rows of a page do not need.
-type Nth<K> = HashMap<K, usize, hashlink::DefaultHashBuilder>;
+/// What rows name: many can name the same one, which is here once, to be read and written once.
+struct Named<K, U> {
+    /// The rows that were read beside them.
+    there: Vec<U>,
+    /// What the others are found by.
+    keys: Vec<K>,
+    of_each: Vec<Nth>,
+}
 
-/// What a row names.
-enum Named {
+/// Which one a row names.
+#[derive(Debug, PartialEq, Eq)]
+enum Nth {
     Nothing,
     /// One of the rows that are there.
     There(usize),
     /// What is found by one of the keys.
     Key(usize),
+}
+
+/// A faster hash than the standard library's, whose guard against chosen keys the rows of a page do
+/// not need.
+type Places<K> = HashMap<K, usize, hashlink::DefaultHashBuilder>;
+
+fn named<K: Hash + Eq + Clone, U>(
+    related: impl Iterator<Item = Result<Related<K, U>, Failure>>,
+) -> Result<Named<K, U>, Failure> {
+    let (mut there, mut keys) = (Vec::new(), Vec::new());
+    let (mut by_id, mut by_key) = (Places::default(), Places::default());
+    let of_each = related.map(|related| {
+        Ok(match related? {
+            Related::Nothing => Nth::Nothing,
+            Related::Beside(id, row) => Nth::There(*by_id.entry(id).or_insert_with(|| {
+                there.push(row);
+                there.len() - 1
+            })),
+            Related::By(key) => Nth::Key(*by_key.entry(key).or_insert_with_key(|key| {
+                keys.push(key.clone());
+                keys.len() - 1
+            })),
+        })
+    });
+    let of_each = of_each.collect::<Result<_, Failure>>()?;
+    Ok(Named {
+        there,
+        keys,
+        of_each,
+    })
 }
 
 /// Some rows of another type for each row.
@@ -1109,4 +1131,41 @@ pub(crate) fn is_called(field: &str, method: &str) -> bool {
         }
     }
     field.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_rows_name_is_there_once() {
+        let (ada, grace) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let related = [
+            Related::Beside(ada, "ada"),
+            Related::By("key"),
+            Related::Nothing,
+            Related::Beside(grace, "grace"),
+            Related::Beside(ada, "ada"),
+            Related::By("key"),
+            Related::By("other"),
+        ];
+        let Ok(named) = named(related.into_iter().map(Ok)) else {
+            panic!("nothing fails");
+        };
+        assert_eq!(named.there, ["ada", "grace"]);
+        assert_eq!(named.keys, ["key", "other"]);
+        let (there, key) = (Nth::There, Nth::Key);
+        assert_eq!(
+            named.of_each,
+            [
+                there(0),
+                key(0),
+                Nth::Nothing,
+                there(1),
+                there(0),
+                key(0),
+                key(1)
+            ]
+        );
+    }
 }

@@ -496,7 +496,8 @@ fn unread<E: Table>(column: E::Column) -> Fault {
     ))
 }
 
-/// What the rows of a read become: [`Whole`] models, or [`View`]s of some [`Columns`].
+/// What the rows of a read become: [`Whole`] models, or [`View`]s of some [`Columns`], alone or
+/// [`Joined`] with others.
 pub trait Shape<E: Table>: sealed::Sealed<E> {}
 
 /// SeaORM's models, with all columns but the heavy and secret ones that were not asked for.

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::Duration;
 use plimsoll_domain::{
-    Cursor, Direction, Page, PageArguments, Role, Scope, Viewer,
+    self as domain, Cursor, Direction, Page, PageArguments, Role, Scope, Viewer,
     post::{self, Column, Columns, PostFilter, PostOrder, PostsOf, Selection},
 };
-use plimsoll_entity::{category, post as posts, post_tag, tag, user, user::Entity as Users};
+use plimsoll_entity::{
+    account, category, inventory, order, post as posts, post_tag, product, profile, tag, user,
+    user::Entity as Users,
+};
 use plimsoll_records::{Beside, Order, PageRequest, Rows, Via, View, Whole};
 use plimsoll_testkit::{Engine, World, on_every_engine};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait};
@@ -189,6 +192,72 @@ on_every_engine! {
                     for (parent, page) in found {
                         compare(page, &whole[&parent], &expected);
                     }
+                }
+            }
+        }
+    }
+
+    async fn each_type_of_record_has_beside_it_what_its_loader_finds(world) {
+        let people = people(&world).await;
+        for user in [&people.ada, &people.grace] {
+            profile_of(&world, user).await;
+            account_with(&world, user, "EUR", 0).await.delete(&world.store, system(&world)).await.unwrap();
+        }
+        let (kept, gone) = (a_product(&world, "kept").await, a_product(&world, "gone").await);
+        for user in [&people.ada, &people.grace] {
+            an_order(&world, user, &kept).await;
+        }
+        gone.delete(&world.store, system(&world)).await.unwrap();
+        let (root, lost) = (world.category("root", None).await, world.category("lost", None).await);
+        for parent in [&root, &lost] {
+            world.category(&format!("below {}", parent.name), Some(parent)).await;
+        }
+        lost.delete(&world.store, system(&world)).await.unwrap();
+        // Her profile goes with her; her order and her account, which is closed, stay.
+        people.grace.delete(&world.store, system(&world)).await.unwrap();
+
+        let (read, with) = (world.store.read(), Scope::WithDeleted);
+        for by in [Viewer::System, viewer(&people.ada), Viewer::Anonymous] {
+            // Whether something stood beside a row, and whether nothing did, of each type.
+            let mut seen = BTreeMap::<&str, [bool; 2]>::new();
+            macro_rules! same {
+                ($name:literal, $module:path, $entity:ident.$column:ident: $other:ident, $field:ident, |$ids:ident| $find:expr) => {{
+                    use $module as module;
+                    let selection = module::Selection {
+                        $field: Some(plimsoll_records::Columns::of(&[$other::Column::LockVersion])),
+                        ..module::Columns::default().into()
+                    };
+                    let all = Rows::<$entity::Entity>::with_deleted().all(99, &read).await.unwrap();
+                    let all: Vec<Uuid> = all.iter().map(|row| row.id.into()).collect();
+                    let rows = module::by_ids(&read, selection.seen_by(&by), &by, with, &all).await.unwrap();
+                    let column = $entity::Column::$column;
+                    let names = rows.values().filter_map(|row| row.id(column).unwrap());
+                    let names: Vec<Uuid> = names.collect();
+                    let $ids = &names[..];
+                    let found = $find.await.unwrap();
+                    for row in rows.values() {
+                        let beside = row.beside::<$other::Entity>(column).unwrap().expect("it was looked for");
+                        let found = row.id(column).unwrap().and_then(|id| found.get(&id));
+                        let found = found.map(|other| Uuid::from(other.id));
+                        let id = beside.as_ref().map(|other| other.id($other::Column::Id).unwrap().unwrap());
+                        assert_eq!(id, found, "{} for {by:?}", $name);
+                        seen.entry($name).or_default()[usize::from(id.is_some())] = true;
+                    }
+                }};
+            }
+            let live = Scope::Live;
+            same!("profile", domain::user, user.Id: profile, profile, |ids| domain::profile::of_users(&read, Whole, ids));
+            same!("user", domain::profile, profile.UserId: user, user, |ids| domain::user::by_ids(&read, Whole, &by, live, ids));
+            same!("parent", domain::category, category.ParentId: category, parent, |ids| domain::category::by_ids(&read, Whole, &by, live, ids));
+            same!("inventory", domain::product, product.Id: inventory, inventory, |ids| domain::product::inventory::of_products(&read, Whole, ids));
+            same!("product", domain::product::inventory, inventory.ProductId: product, product, |ids| domain::product::by_ids(&read, Whole, &by, with, ids));
+            same!("owner", domain::account, account.OwnerId: user, owner, |ids| domain::user::by_ids(&read, Whole, &by, live, ids));
+            same!("buyer", domain::order, order.BuyerId: user, buyer, |ids| domain::user::by_ids(&read, Whole, &by, live, ids));
+            if by == Viewer::System {
+                assert_eq!(seen.len(), 7);
+                for (name, both) in seen {
+                    // A moderator sees each inventory's product, deleted or not.
+                    assert_eq!(both, [name != "product", true], "{name}");
                 }
             }
         }

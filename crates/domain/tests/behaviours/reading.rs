@@ -70,6 +70,15 @@ pub(crate) enum Literal<'a> {
 }
 
 impl Literal<'_> {
+    fn postgres_type(&self) -> &'static str {
+        match self {
+            Self::Number(_) => "bigint",
+            Self::Text(_) => "text",
+            Self::Id(_) => "uuid",
+            Self::Ids(_) => "uuid[]",
+        }
+    }
+
     fn sql(&self, engine: Engine) -> String {
         match (self, engine) {
             (Self::Number(number), _) => number.to_string(),
@@ -91,31 +100,48 @@ impl Literal<'_> {
     }
 }
 
-/// How the engine goes about the one statement that ran last, which had these values.
+/// How the engine goes about the one statement that ran last, which had these values. PostgreSQL's
+/// plan is the one that it makes once for all values, as for the server.
 pub(crate) async fn plan(world: &World, values: &[Literal<'_>]) -> String {
     let mut ran = world.statements.take();
     assert_eq!(ran.len(), 1, "{ran:?}");
     let mut sql = ran.remove(0);
-    for (at, value) in values.iter().enumerate().rev() {
-        let value = value.sql(world.engine);
-        sql = match world.engine {
-            Engine::Postgres => sql.replace(&format!("${}", at + 1), &value),
-            _ => {
-                let mut marks = sql.rmatch_indices('?').map(|(at, _)| at);
-                let mark = marks.next().expect("there is a value");
-                format!("{}{value}{}", &sql[..mark], &sql[mark + 1..])
-            }
+    let connection = world.store.database().unguarded("a test looks at plans");
+    if world.engine == Engine::Postgres {
+        let types: Vec<&str> = values.iter().map(Literal::postgres_type).collect();
+        let types = match types.as_slice() {
+            [] => String::new(),
+            types => format!("({})", types.join(", ")),
         };
+        let given: Vec<String> = values.iter().map(|value| value.sql(world.engine)).collect();
+        let given = match given.as_slice() {
+            [] => String::new(),
+            given => format!("({})", given.join(", ")),
+        };
+        let prepare =
+            format!("SET plan_cache_mode = force_generic_plan; PREPARE planned {types} AS {sql}");
+        connection.execute_unprepared(&prepare).await.unwrap();
+        sql = format!("EXECUTE planned {given}");
+    } else {
+        for value in values.iter().rev() {
+            let value = value.sql(world.engine);
+            let mut marks = sql.rmatch_indices('?').map(|(at, _)| at);
+            let mark = marks.next().expect("there is a value");
+            sql = format!("{}{value}{}", &sql[..mark], &sql[mark + 1..]);
+        }
     }
     let (explain, column) = match world.engine {
         Engine::Sqlite => (format!("EXPLAIN QUERY PLAN {sql}"), 3),
         Engine::Postgres => (format!("EXPLAIN {sql}"), 0),
         Engine::MariaDb => (format!("EXPLAIN FORMAT=JSON {sql}"), 0),
     };
-    let connection = world.store.database().unguarded("a test looks at plans");
     let statement = Statement::from_string(connection.get_database_backend(), explain);
     let rows = connection.query_all_raw(statement).await;
     let rows = rows.unwrap_or_else(|error| panic!("{error}: {sql}"));
+    if world.engine == Engine::Postgres {
+        let forget = "DEALLOCATE planned; RESET plan_cache_mode";
+        connection.execute_unprepared(forget).await.unwrap();
+    }
     world.statements.take();
     let lines = rows
         .iter()
