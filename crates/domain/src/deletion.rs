@@ -103,10 +103,8 @@ impl Due {
             let request = PageRequest::parse("deletions that are due", order, &arguments)?;
             let page = self.rows().page(&request, &self.read).await?;
             self.more = page.has_next == Some(true);
-            for (cursor, deletion) in page.rows {
-                self.after = Some(cursor.to_string());
-                self.listed.push_back(deletion);
-            }
+            self.after = page.end_cursor().map(|cursor| cursor.to_string());
+            self.listed.extend(page.into_rows());
         }
         Ok(self.listed.pop_front())
     }

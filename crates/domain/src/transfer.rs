@@ -100,8 +100,8 @@ pub async fn pages_of(
     let pages = visible_entries(viewer)
         .page_of_each(via, accounts, &request, read)
         .await?;
-    let rows = pages.values().flat_map(|page| &page.rows);
-    let mut ids: Vec<Uuid> = rows.map(|(_, entry)| entry.transfer_id.into()).collect();
+    let rows = pages.values().flat_map(Page::rows);
+    let mut ids: Vec<Uuid> = rows.map(|entry| entry.transfer_id.into()).collect();
     // Both sides of one may be asked for.
     ids.sort_unstable();
     ids.dedup();
@@ -109,18 +109,10 @@ pub async fn pages_of(
     let transfers = Rows::<transfer::Entity>::live().by_ids(&ids, read).await?;
     let mut found = HashMap::with_capacity(pages.len());
     for (account, page) in pages {
-        let mut rows = Vec::with_capacity(page.rows.len());
-        for (cursor, entry) in page.rows {
-            let transfer = transfers
-                .get(&entry.transfer_id.into())
-                .ok_or_else(|| Error::Internal("an entry's transfer is not there".into()))?;
-            rows.push((cursor, transfer.clone()));
-        }
-        let page = Page {
-            rows,
-            has_previous: page.has_previous,
-            has_next: page.has_next,
-        };
+        let page = page.try_map(|entry| {
+            let transfer = transfers.get(&entry.transfer_id.into()).cloned();
+            transfer.ok_or_else(|| Error::Internal("an entry's transfer is not there".into()))
+        })?;
         found.insert(account, page);
     }
     Ok(found)

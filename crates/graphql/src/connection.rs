@@ -30,8 +30,8 @@ impl PageInfo {
         Self {
             has_previous: page.has_previous,
             has_next: page.has_next,
-            first: page.rows.first().map(|(cursor, _)| cursor.clone()),
-            last: page.rows.last().map(|(cursor, _)| cursor.clone()),
+            first: page.start_cursor(),
+            last: page.end_cursor(),
         }
     }
 }
@@ -319,13 +319,10 @@ macro_rules! connection {
             }
 
             fn all_edges(&self) -> Vec<$edge> {
-                let rows = self.page.rows.iter();
-                let edges = rows.map(|(cursor, row)| $edge(cursor.clone(), row.clone()));
-                edges.collect()
-            }
-
-            fn all_nodes(&self) -> Vec<$node> {
-                self.page.rows.iter().map(|(_, row)| row.clone()).collect()
+                let edges = self.page.edges();
+                edges
+                    .map(|(cursor, row)| $edge(cursor, row.clone()))
+                    .collect()
             }
         }
 
@@ -343,8 +340,8 @@ macro_rules! connection {
                     rows::{beside, counted, within},
                 };
                 match name {
-                    "edges" => within(below, Self::all_edges),
-                    "nodes" => within(below, Self::all_nodes),
+                    "edges" => within(below, |connection| connection.all_edges().into()),
+                    "nodes" => within(below, |connection| connection.page.rows().into()),
                     "pageInfo" => beside(below, |connection| PageInfo::of(&connection.page)),
                     "totalCount" => Some(counted(|connection| connection.total)),
                     _ => None,
@@ -362,7 +359,7 @@ macro_rules! connection {
 
             /// The page, without the cursors.
             async fn nodes(&self) -> crate::rows::List<$node> {
-                crate::rows::List(self.all_nodes())
+                crate::rows::List(self.page.rows().to_vec())
             }
 
             /// Where the page lies in the list.

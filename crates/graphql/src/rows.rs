@@ -903,16 +903,19 @@ impl<T: Row, U: Row> Relation<T> for Beside<'_, T, U> {
     }
 }
 
+/// The rows that a row has with it.
+type With<T, U> = for<'r> fn(&'r T) -> Cow<'r, [U]>;
+
 /// Rows that each row has with it.
 struct Within<'a, T, U: Row> {
-    within: fn(&T) -> Vec<U>,
+    within: With<T, U>,
     plan: Plan<'a, U>,
 }
 
 /// A step to rows that each row has with it.
 pub(crate) fn within<'a, T: Row, U: Row>(
     below: Below<'a>,
-    within: fn(&T) -> Vec<U>,
+    within: With<T, U>,
 ) -> Option<Step<'a, T>> {
     let plan = Plan::closed(below)?;
     Some(Step::Related(Box::new(Within { within, plan })))
@@ -925,13 +928,12 @@ impl<T: Row, U: Row> Relation<T> for Within<'_, T, U> {
         scope: &'r RequestScope,
     ) -> BoxFuture<'r, Result<Values, Failure>> {
         Box::pin(async move {
-            let (mut all, mut lengths) = (Vec::new(), Vec::with_capacity(rows.len()));
-            for row in rows {
-                let within = (self.within)(row);
-                lengths.push(within.len());
-                all.extend(within);
+            let within: Vec<Cow<'r, [U]>> = rows.iter().map(self.within).collect();
+            let lengths: Vec<usize> = within.iter().map(|some| some.len()).collect();
+            match within.as_slice() {
+                [all] => self.plan.lists(all, &lengths, scope).await,
+                some => self.plan.lists(&some.concat(), &lengths, scope).await,
             }
-            self.plan.lists(&all, &lengths, scope).await
         })
     }
 }

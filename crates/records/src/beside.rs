@@ -164,20 +164,36 @@ pub(crate) fn notes<E: Table>(beside: &[Beside<E>]) -> impl Iterator<Item = Note
     beside.iter().flat_map(|one| one.others.notes())
 }
 
-/// The rows that one statement found, and where in each those stand that were read beside it.
+/// The rows that one statement found, and where in each the columns stand that were asked for.
 pub(crate) struct Found {
     rows: Vec<QueryResult>,
+    /// Those of the rows themselves.
+    own: Standing,
     beside: Vec<Named>,
 }
 
+/// Where some columns of one table stand in a row.
+pub(crate) struct Standing {
+    bits: u128,
+    /// By a column's place in its entity: where it stands in the row. What is not asked for is
+    /// [`NOWHERE`].
+    places: Vec<u16>,
+}
+
+const NOWHERE: u16 = u16::MAX;
+
 /// Where the columns of others stand, and what they are named by.
 struct Named {
-    /// Where the columns of those begin that name them.
-    by: usize,
     column: u32,
     table: TypeId,
-    bits: u128,
-    offset: usize,
+    standing: Standing,
+}
+
+/// Whose columns: of the rows themselves, or of those that stand beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    Own,
+    Beside(u16),
 }
 
 impl std::ops::Deref for Found {
@@ -185,6 +201,30 @@ impl std::ops::Deref for Found {
 
     fn deref(&self) -> &[QueryResult] {
         &self.rows
+    }
+}
+
+impl Standing {
+    /// Columns that stand one after the other, behind `offset` others.
+    fn new(bits: u128, offset: usize) -> Self {
+        let mut next = (offset..).map(|at| u16::try_from(at).unwrap_or(NOWHERE));
+        let place = |index| match bits >> index & 1 {
+            0 => NOWHERE,
+            _ => next.next().unwrap_or(NOWHERE),
+        };
+        let places = (0..u128::BITS - bits.leading_zeros()).map(place).collect();
+        Self { bits, places }
+    }
+
+    /// The columns that stand there.
+    pub(crate) fn columns<E: Table>(&self) -> Columns<E> {
+        Columns::from_bits(self.bits)
+    }
+
+    /// Where a column stands in the row, if it is there.
+    pub(crate) fn place<E: Table>(&self, column: E::Column) -> Option<usize> {
+        let place = *self.places.get(E::index(column) as usize)?;
+        (place != NOWHERE).then_some(place.into())
     }
 }
 
@@ -198,31 +238,35 @@ impl Found {
         let mut next = offset + columns.len();
         let named = beside.iter().map(|one| {
             let bits = one.others.bits();
-            let named = Named {
-                by: offset,
+            let standing = Standing::new(bits, next);
+            next += bits.count_ones() as usize;
+            Named {
                 column: E::index(one.column),
                 table: one.others.table(),
-                bits,
-                offset: next,
-            };
-            next += bits.count_ones() as usize;
-            named
+                standing,
+            }
         });
         let beside = named.collect();
-        Arc::new(Self { rows, beside })
+        Arc::new(Self {
+            rows,
+            own: Standing::new(columns.bits(), offset),
+            beside,
+        })
     }
 
-    /// Which columns of the others of a table were read beside rows whose columns begin at `by`,
-    /// and where they stand.
-    pub(crate) fn beside<E: Table, P: Table>(
-        &self,
-        by: usize,
-        column: E::Column,
-    ) -> Option<(Columns<P>, usize)> {
+    /// Where these columns stand.
+    pub(crate) fn standing(&self, whose: Whose) -> Option<&Standing> {
+        match whose {
+            Whose::Own => Some(&self.own),
+            Whose::Beside(nth) => Some(&self.beside.get(usize::from(nth))?.standing),
+        }
+    }
+
+    /// The others of a table that were read beside the rows, which name them in `column`.
+    pub(crate) fn beside<E: Table, P: Table>(&self, column: E::Column) -> Option<Whose> {
         let (index, table) = (E::index(column), TypeId::of::<P>());
         let mut beside = self.beside.iter();
-        let named =
-            beside.find(|named| named.by == by && named.column == index && named.table == table)?;
-        Some((Columns::from_bits(named.bits), named.offset))
+        let nth = beside.position(|named| named.column == index && named.table == table)?;
+        Some(Whose::Beside(u16::try_from(nth).ok()?))
     }
 }

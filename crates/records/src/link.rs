@@ -213,15 +213,8 @@ impl<E: Record> Rows<E> {
             let results = Found::new(linked.await?, (1, columns), shape.beside());
             for (owner, rows) in runs(&results)? {
                 // Targets that came back from a deletion can be more than may be set.
-                let targets = rows.take(L::MAX).map(|at| {
-                    let results = results.clone();
-                    shape.read(Place {
-                        results,
-                        at,
-                        columns,
-                        offset: 1,
-                    })
-                });
+                let targets = rows.take(L::MAX);
+                let targets = targets.map(|at| shape.read(Place::row(&results, at)));
                 found.insert(owner, targets.collect::<Result<_, _>>()?);
             }
         }

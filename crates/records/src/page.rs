@@ -373,15 +373,14 @@ pub enum BadPage {
 /// };
 /// let request = PageRequest::parse("books", by_title(), &arguments)?;
 /// let page = Rows::<book::Entity>::live().page(&request, &database.read()).await?;
-/// let (cursor, book) = &page.rows[0];
-/// assert_eq!(book.title, "The Hull");
+/// assert_eq!(page.rows()[0].title, "The Hull");
 /// assert_eq!((page.has_previous, page.has_next), (Some(false), Some(true)));
 ///
 /// // The next page lies behind the cursor.
-/// arguments.after = Some(cursor.to_string());
+/// arguments.after = page.end_cursor().map(|cursor| cursor.to_string());
 /// let request = PageRequest::parse("books", by_title(), &arguments)?;
 /// let page = Rows::<book::Entity>::live().page(&request, &database.read()).await?;
-/// assert_eq!(page.rows[0].1.title, "The Mark");
+/// assert_eq!(page.rows()[0].title, "The Mark");
 /// assert_eq!((page.has_previous, page.has_next), (Some(true), Some(false)));
 ///
 /// // A cursor is good for the list that gave it out, and for no other.
@@ -541,7 +540,6 @@ impl<E: Table> PageRequest<E> {
             fingerprint: self.fingerprint.clone(),
         };
         let cursors = shape.cursors(list, &rows)?;
-        let rows = cursors.into_iter().zip(rows).collect();
         let (has_previous, has_next) = if self.backwards {
             (more, behind)
         } else {
@@ -549,6 +547,7 @@ impl<E: Table> PageRequest<E> {
         };
         Ok(Page {
             rows,
+            cursors,
             has_previous,
             has_next,
         })
@@ -564,31 +563,24 @@ pub struct Cursor(Named);
 enum Named {
     /// The list's fingerprint, and the place.
     By([u8; 8], Vec<Value>),
-    /// A row of a page, which knows them.
-    In(Arc<dyn Places>, usize),
+    /// The row that stands here among these, which know them.
+    Of(Arc<dyn Places>, usize),
 }
 
-/// The rows of one page: each has a place.
-pub(crate) trait Places: Send + Sync {
+/// Rows of a list: each has a place.
+pub trait Places: Send + Sync {
     /// The list's fingerprint, and where this row stands in it.
     fn place(&self, at: usize) -> Result<([u8; 8], Vec<Value>), Fault>;
-}
-
-impl Cursor {
-    /// The cursor of a row of a page.
-    pub(crate) fn in_page(page: Arc<dyn Places>, at: usize) -> Self {
-        Self(Named::In(page, at))
-    }
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Named::By(list, place) => f.write_str(&encode(*list, place)),
-            Named::In(page, at) => {
+            Named::Of(rows, at) => {
                 // The columns of an order are read whatever is asked for. Else this is a cursor
                 // that no list takes.
-                let (list, place) = page.place(*at).unwrap_or_default();
+                let (list, place) = rows.place(*at).unwrap_or_default();
                 f.write_str(&encode(list, &place))
             }
         }
@@ -609,12 +601,18 @@ pub struct Listed<'a, E: Table> {
 }
 
 impl<E: Table> Listed<'_, E> {
-    /// The cursor of a row.
-    pub(crate) fn cursor<S: Shape<E>>(&self, shape: &S, row: &S::Row) -> Result<Cursor, Fault> {
+    /// The cursors of rows.
+    pub(crate) fn cursors<S: Shape<E>>(
+        &self,
+        shape: &S,
+        rows: &[S::Row],
+    ) -> Result<Cursors, Fault> {
         let list = self
             .fingerprint
             .get_or_init(|| self.order.fingerprint(self.name));
-        Ok(Cursor(Named::By(*list, self.order.place(shape, row)?)))
+        let cursor = |row| Ok(Cursor(Named::By(*list, self.order.place(shape, row)?)));
+        let cursors = rows.iter().map(cursor);
+        Ok(Cursors::Made(cursors.collect::<Result<_, Fault>>()?))
     }
 
     /// The rows that are found where this one was, with its columns.
@@ -641,19 +639,37 @@ impl<E: Table> Places for Views<E> {
         let list = self
             .fingerprint
             .get_or_init(|| self.order.fingerprint(&self.name));
-        let view = View::from(Place {
-            at,
-            ..self.one.clone()
-        });
-        Ok((*list, self.order.place(&self.one.columns, &view)?))
+        let view = View::from(self.one.other_row(at));
+        Ok((*list, self.order.place(&self.one.columns(), &view)?))
     }
 }
 
-/// Some rows of a list, in its order.
-#[derive(Clone, Debug)]
+/// The cursors of a page's rows.
+#[derive(Clone)]
+pub enum Cursors {
+    Made(Vec<Cursor>),
+    /// Where each row stands among these: a cursor is made when somebody asks for it.
+    Of(Arc<dyn Places>, Vec<usize>),
+}
+
+impl Cursors {
+    fn get(&self, at: usize) -> Option<Cursor> {
+        match self {
+            Self::Made(cursors) => cursors.get(at).cloned(),
+            Self::Of(rows, places) => {
+                let named = |at: &usize| Cursor(Named::Of(rows.clone(), *at));
+                places.get(at).map(named)
+            }
+        }
+    }
+}
+
+/// Some rows of a list, in its order, each with a [`Cursor`] that names its place.
+#[derive(Clone)]
 pub struct Page<T> {
-    /// The rows, each with the cursor that names its place.
-    pub rows: Vec<(Cursor, T)>,
+    rows: Vec<T>,
+    /// One for each row.
+    cursors: Cursors,
     /// Whether there are rows before these; `None` if nobody [asked](Ends).
     pub has_previous: Option<bool>,
     /// Whether there are rows behind these; `None` if nobody [asked](Ends).
@@ -665,24 +681,73 @@ impl<T> Default for Page<T> {
     fn default() -> Self {
         Self {
             rows: Vec::new(),
+            cursors: Cursors::Made(Vec::new()),
             has_previous: Some(false),
             has_next: Some(false),
         }
     }
 }
 
+impl<T: fmt::Debug> fmt::Debug for Page<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("rows", &self.rows)
+            .field("has_previous", &self.has_previous)
+            .field("has_next", &self.has_next)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<T> Page<T> {
+    /// The rows.
+    pub fn rows(&self) -> &[T] {
+        &self.rows
+    }
+
+    /// The rows, without their cursors.
+    pub fn into_rows(self) -> Vec<T> {
+        self.rows
+    }
+
+    /// The rows, each behind its cursor.
+    pub fn edges(&self) -> impl Iterator<Item = (Cursor, &T)> {
+        let rows = self.rows.iter().enumerate();
+        rows.filter_map(|(at, row)| Some((self.cursors.get(at)?, row)))
+    }
+
+    /// The cursor of the first row, if there is one.
+    pub fn start_cursor(&self) -> Option<Cursor> {
+        self.cursors.get(0)
+    }
+
+    /// The cursor of the last row, if there is one.
+    pub fn end_cursor(&self) -> Option<Cursor> {
+        self.cursors.get(self.rows.len().checked_sub(1)?)
+    }
+
     /// The same page of other things.
-    pub fn map<U>(self, mut change: impl FnMut(T) -> U) -> Page<U> {
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
         Page {
-            rows: self
-                .rows
-                .into_iter()
-                .map(|(cursor, row)| (cursor, change(row)))
-                .collect(),
+            rows: self.rows.into_iter().map(change).collect(),
+            cursors: self.cursors,
             has_previous: self.has_previous,
             has_next: self.has_next,
         }
+    }
+
+    /// The same page of other things, of which each can fail.
+    ///
+    /// # Errors
+    ///
+    /// The first one.
+    pub fn try_map<U, F>(self, change: impl FnMut(T) -> Result<U, F>) -> Result<Page<U>, F> {
+        let rows: Result<_, F> = self.rows.into_iter().map(change).collect();
+        Ok(Page {
+            rows: rows?,
+            cursors: self.cursors,
+            has_previous: self.has_previous,
+            has_next: self.has_next,
+        })
     }
 }
 
@@ -736,7 +801,7 @@ impl<E: Table> Rows<E> {
         let results = Found::new(found.await?, (offset, columns), shape.beside());
         let first = results.first().filter(|_| looks_behind);
         let behind = first.map(|row| flag(row, 0)).transpose()?;
-        let rows = present(&results, 0..results.len(), &shape, columns, offset)?;
+        let rows = present(&results, 0..results.len(), &shape, looks_behind)?;
         request.page(&shape, rows, behind.unwrap_or(false))
     }
 
@@ -835,7 +900,7 @@ impl<E: Table> Rows<E> {
                 of_parent.1 = behind;
             }
             for (parent, (rows, behind)) in found {
-                let mut children = present(&results, rows, &shape, columns, offset)?;
+                let mut children = present(&results, rows, &shape, true)?;
                 order.sort(&shape, &mut children)?;
                 pages.insert(parent, request.page(&shape, children, behind)?);
             }
@@ -955,27 +1020,19 @@ impl<E: Table> Rows<E> {
     }
 }
 
-/// Those of the rows that a left join found.
+/// Those of the rows that a left join found, if they were joined to something.
 fn present<E: Table, S: Shape<E>>(
     results: &Results,
     rows: impl IntoIterator<Item = usize>,
     shape: &S,
-    columns: Columns<E>,
-    offset: usize,
+    joined: bool,
 ) -> Result<Vec<S::Row>, Fault> {
-    let key = offset + columns.place(E::KEY).unwrap_or_default();
     let rows = rows.into_iter();
     let mut found = Vec::with_capacity(rows.size_hint().0);
     for at in rows {
-        let row = &results[at];
-        if offset == 0 || id_at(row, key)?.is_some() {
-            let results = results.clone();
-            found.push(shape.read(Place {
-                results,
-                at,
-                columns,
-                offset,
-            })?);
+        let place = Place::row(results, at);
+        if !joined || place.id(E::KEY)?.is_some() {
+            found.push(shape.read(place)?);
         }
     }
     Ok(found)

@@ -15,7 +15,7 @@ use crate::{
     dialect,
     form::Form,
     record::Table,
-    view::{Place, id_at},
+    view::Place,
 };
 
 /// Which rows a read sees.
@@ -336,19 +336,11 @@ impl<E: Table> Rows<E> {
                 (select, self.notes_of(&shape))
             });
             let results = Found::new(found_by.await?, (0, columns), shape.beside());
-            let key = columns.place(column).unwrap_or_default();
-            for (at, row) in results.iter().enumerate() {
-                let Some(key) = id_at(row, key)? else {
-                    continue;
-                };
-                let results = results.clone();
-                let place = Place {
-                    results,
-                    at,
-                    columns,
-                    offset: 0,
-                };
-                found.insert(key, shape.read(place)?);
+            for at in 0..results.len() {
+                let place = Place::row(&results, at);
+                if let Some(key) = place.id(column)? {
+                    found.insert(key, shape.read(place)?);
+                }
             }
         }
         Ok(found)

@@ -7,10 +7,16 @@ use sea_orm::{
     DbBackend, IdenStatic as _, Iterable as _, ModelTrait as _, QueryResult, TryGetable, Value,
     sea_query::{Expr, SelectStatement, ValueType},
 };
-use sqlx::Row as _;
+use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use crate::{Beside, Cursor, Fault, Rows, beside::Found, page::Listed, record::Table, rows::model};
+use crate::{
+    Beside, Fault, Rows,
+    beside::{Found, Standing, Whose},
+    page::{Cursors, Listed},
+    record::Table,
+    rows::model,
+};
 
 /// Some columns of a table, which has 128 at the most.
 ///
@@ -180,13 +186,6 @@ impl<E: Table> Columns<E> {
     pub(crate) fn len(self) -> usize {
         self.bits.count_ones() as usize
     }
-
-    /// The column's place among these, from 0.
-    pub(crate) fn place(self, column: E::Column) -> Option<usize> {
-        let bit = bit::<E>(column);
-        let before = self.bits & bit.wrapping_sub(1);
-        (self.bits & bit != 0).then_some(before.count_ones() as usize)
-    }
 }
 
 /// Writes a name as this engine quotes it.
@@ -246,13 +245,12 @@ enum Source<E: Table> {
 /// The rows that one statement found.
 pub(crate) type Results = Arc<Found>;
 
-/// Where the columns of one row stand in what a statement found: one after the other, behind
-/// `offset` others.
+/// A row, or what stands beside it, among what a statement found.
 pub struct Place<E: Table> {
-    pub(crate) results: Results,
-    pub(crate) at: usize,
-    pub(crate) columns: Columns<E>,
-    pub(crate) offset: usize,
+    results: Results,
+    at: u32,
+    whose: Whose,
+    entity: PhantomData<fn() -> E>,
 }
 
 impl<E: Table> Clone for Place<E> {
@@ -265,13 +263,45 @@ impl<E: Table> Clone for Place<E> {
 }
 
 impl<E: Table> Place<E> {
+    /// A row of these.
+    pub(crate) fn row(results: &Results, at: usize) -> Self {
+        Self {
+            results: results.clone(),
+            // More rows than this have no place.
+            at: at.try_into().unwrap_or(u32::MAX),
+            whose: Whose::Own,
+            entity: PhantomData,
+        }
+    }
+
+    /// Another row of the same.
+    pub(crate) fn other_row(&self, at: usize) -> Self {
+        Self::row(&self.results, at)
+    }
+
+    /// Which of the rows it is.
+    pub(crate) fn at(&self) -> usize {
+        self.at as usize
+    }
+
+    /// What was read of the row.
+    pub(crate) fn columns(&self) -> Columns<E> {
+        let standing = self.results.standing(self.whose);
+        standing.map(Standing::columns).unwrap_or_default()
+    }
+
+    /// The id in a column; `None` if it is null.
+    pub(crate) fn id(&self, column: E::Column) -> Result<Option<Uuid>, Fault> {
+        let (row, at) = self.of(column)?;
+        id_at(row, at)
+    }
+
     /// The row, and where in it the column stands.
     fn of(&self, column: E::Column) -> Result<(&QueryResult, usize), Fault> {
-        let place = self.columns.place(column);
-        let row = self.results.get(self.at);
-        row.zip(place)
-            .map(|(row, place)| (row, self.offset + place))
-            .ok_or_else(|| unread::<E>(column))
+        let standing = self.results.standing(self.whose);
+        let place = standing.and_then(|standing| standing.place::<E>(column));
+        let row = self.results.get(self.at());
+        row.zip(place).ok_or_else(|| unread::<E>(column))
     }
 }
 
@@ -288,7 +318,7 @@ impl<E: Table> fmt::Debug for View<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut view = f.debug_struct("View");
         match &self.0 {
-            Source::Row(place) => view.field("columns", &place.columns),
+            Source::Row(place) => view.field("columns", &place.columns()),
             Source::Model(_) => view.field("columns", &"all"),
         };
         view.finish_non_exhaustive()
@@ -333,10 +363,7 @@ impl<E: Table> View<E> {
     /// in builds with debug assertions, such as tests, and is else taken from the entity.
     pub fn id(&self, column: E::Column) -> Result<Option<Uuid>, Fault> {
         match &self.0 {
-            Source::Row(place) => {
-                let (row, at) = place.of(column)?;
-                id_at(row, at)
-            }
+            Source::Row(place) => place.id(column),
             Source::Model(_) => self.get(column),
         }
     }
@@ -388,14 +415,18 @@ impl<E: Table> View<E> {
         let Source::Row(place) = &self.0 else {
             return Ok(None);
         };
-        let Some((columns, offset)) = place.results.beside::<E, P>(place.offset, column) else {
+        let whose = match place.whose {
+            Whose::Own => place.results.beside::<E, P>(column),
+            Whose::Beside(_) => None,
+        };
+        let Some(whose) = whose else {
             return Ok(None);
         };
         let other = View::<P>::from(Place {
             results: place.results.clone(),
             at: place.at,
-            columns,
-            offset,
+            whose,
+            entity: PhantomData,
         });
         let is_there = other.id(P::KEY)?.is_some();
         Ok(Some(is_there.then_some(other)))
@@ -455,7 +486,21 @@ macro_rules! at {
 
 /// The id that stands here in a row.
 pub(crate) fn id_at(row: &QueryResult, at: usize) -> Result<Option<Uuid>, Fault> {
-    at!(row, at)
+    let Some(row) = row.try_as_pg_row() else {
+        return at!(row, at);
+    };
+    let id = sent(row, at)?.map(Uuid::from_slice).transpose();
+    let id = id.map_err(|_| Fault::internal("an id that is none"))?;
+    debug_assert_eq!(id, row.try_get(at)?, "it is no id");
+    Ok(id)
+}
+
+/// The bytes of a value as PostgreSQL sent them, in the binary form in which prepared statements
+/// answer. sqlx's decoding is a call for each value, which asks for its form and type again.
+fn sent(row: &PgRow, at: usize) -> Result<Option<&[u8]>, Fault> {
+    let value = row.try_get_raw(at)?;
+    // Nothing else is wrong with a value than that it is null.
+    Ok(value.as_bytes().ok())
 }
 
 /// 2000-01-01, from which PostgreSQL counts (its documentation, section 8.5, "Date/Time Types"),
@@ -467,15 +512,15 @@ fn time_at(row: &QueryResult, at: usize) -> Result<Option<DateTime<Utc>>, Fault>
     let Some(row) = row.try_as_pg_row() else {
         return at!(row, at);
     };
-    // sqlx adds what PostgreSQL sends, microseconds, to a date, which takes three times as long.
-    let micros: Option<i64> = row.try_get_unchecked(at)?;
-    let time = |micros: i64| {
-        let since_1970 = micros.checked_add(POSTGRES_EPOCH)?;
-        DateTime::from_timestamp_micros(since_1970)
+    let Some(sent) = sent(row, at)? else {
+        return Ok(None);
     };
+    // sqlx adds what PostgreSQL sends, microseconds, to a date, which takes three times as long.
+    let micros = sent.try_into().ok().map(i64::from_be_bytes);
+    let since_1970 = micros.and_then(|micros| micros.checked_add(POSTGRES_EPOCH));
+    let time = since_1970.and_then(DateTime::from_timestamp_micros);
     let unfit = || Fault::internal("a time that is infinite, or too far away");
-    let time = micros.map(|micros| time(micros).ok_or_else(unfit));
-    let time = time.transpose()?;
+    let time = Some(time.ok_or_else(unfit)?);
     debug_assert_eq!(time, row.try_get(at)?, "it is no time");
     Ok(time)
 }
@@ -486,7 +531,10 @@ fn text_at(row: &QueryResult, at: usize) -> Result<Option<&[u8]>, Fault> {
         let text: Result<Option<&str>, Fault> = at!(row, at);
         text?;
     }
-    at!(row, at, try_get_unchecked)
+    match row.try_as_pg_row() {
+        Some(row) => sent(row, at),
+        None => at!(row, at, try_get_unchecked),
+    }
 }
 
 fn unread<E: Table>(column: E::Column) -> Fault {
@@ -544,7 +592,7 @@ pub(crate) mod sealed {
         fn read(&self, place: Place<E>) -> Result<Self::Row, Fault>;
 
         /// The cursors of rows that one statement found: places in this list and order.
-        fn cursors(&self, list: Listed<'_, E>, rows: &[Self::Row]) -> Result<Vec<Cursor>, Fault>;
+        fn cursors(&self, list: Listed<'_, E>, rows: &[Self::Row]) -> Result<Cursors, Fault>;
 
         /// The value of a column that was needed.
         fn value(&self, row: &Self::Row, column: E::Column) -> Result<Value, Fault>;
@@ -563,8 +611,8 @@ impl<E: Table> sealed::Sealed<E> for Whole {
         model::<E>(row)
     }
 
-    fn cursors(&self, list: Listed<'_, E>, rows: &[E::Model]) -> Result<Vec<Cursor>, Fault> {
-        rows.iter().map(|row| list.cursor(self, row)).collect()
+    fn cursors(&self, list: Listed<'_, E>, rows: &[E::Model]) -> Result<Cursors, Fault> {
+        list.cursors(self, rows)
     }
 
     fn value(&self, row: &E::Model, column: E::Column) -> Result<Value, Fault> {
@@ -583,17 +631,21 @@ impl<E: Table> sealed::Sealed<E> for Columns<E> {
         Ok(View(Source::Row(place)))
     }
 
-    fn cursors(&self, list: Listed<'_, E>, rows: &[View<E>]) -> Result<Vec<Cursor>, Fault> {
-        let Some(View(Source::Row(first))) = rows.first() else {
-            return rows.iter().map(|row| list.cursor(self, row)).collect();
+    fn cursors(&self, list: Listed<'_, E>, rows: &[View<E>]) -> Result<Cursors, Fault> {
+        let place = |view: &View<E>| match &view.0 {
+            Source::Row(place) => Some(place.clone()),
+            Source::Model(_) => None,
         };
-        // Made when somebody asks for them.
-        let page = list.of_views(first.clone());
-        let cursor = |row: &View<E>| match &row.0 {
-            Source::Row(place) => Ok(Cursor::in_page(page.clone(), place.at)),
-            Source::Model(_) => list.cursor(self, row),
+        let at = |view: &View<E>| match &view.0 {
+            Source::Row(place) => Some(place.at()),
+            Source::Model(_) => None,
         };
-        rows.iter().map(cursor).collect()
+        let first = rows.first().and_then(place);
+        let places: Option<Vec<usize>> = rows.iter().map(at).collect();
+        match first.zip(places) {
+            Some((first, places)) => Ok(Cursors::Of(list.of_views(first), places)),
+            None => list.cursors(self, rows),
+        }
     }
 
     fn value(&self, row: &View<E>, column: E::Column) -> Result<Value, Fault> {
@@ -619,7 +671,7 @@ impl<E: Table> sealed::Sealed<E> for Joined<E> {
         self.columns.read(place)
     }
 
-    fn cursors(&self, list: Listed<'_, E>, rows: &[View<E>]) -> Result<Vec<Cursor>, Fault> {
+    fn cursors(&self, list: Listed<'_, E>, rows: &[View<E>]) -> Result<Cursors, Fault> {
         self.columns.cursors(list, rows)
     }
 

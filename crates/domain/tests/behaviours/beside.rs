@@ -125,17 +125,14 @@ fn compare(
         (whole.has_previous, whole.has_next),
     );
     assert_eq!(ends, of_whole);
-    let shown: Vec<String> = page.rows.iter().map(|(_, post)| title(post)).collect();
-    let whole: Vec<String> = whole
-        .rows
-        .iter()
-        .map(|(_, post)| post.title.clone())
-        .collect();
+    let shown: Vec<String> = page.rows().iter().map(title).collect();
+    let whole = whole.rows().iter();
+    let whole: Vec<String> = whole.map(|post| post.title.clone()).collect();
     assert_eq!(shown, whole);
-    for (_, post) in &page.rows {
+    for post in page.rows() {
         assert_eq!(names(post), expected[&title(post)], "{}", title(post));
     }
-    page.rows.last().map(|(cursor, _)| cursor.clone())
+    page.end_cursor()
 }
 
 on_every_engine! {
@@ -165,7 +162,7 @@ on_every_engine! {
                         let page = post::page(&read, shape.clone(), &by, scope, any, order, &arguments).await.unwrap();
                         assert_eq!(world.statements.take().len(), 1);
                         let whole = post::page(&read, Whole, &by, scope, any, order, &arguments).await.unwrap();
-                        let first = page.rows.first().map(|(cursor, _)| cursor.clone());
+                        let first = page.start_cursor();
                         let last = compare(page, &whole, &expected);
                         cursor = if backwards { first } else { last };
                         if cursor.is_none() {
@@ -285,8 +282,8 @@ on_every_engine! {
             )
             .await
             .unwrap();
-        let page = &found[&tag.uuid()].rows;
-        let authors: Vec<Option<String>> = page.iter().map(|(_, post)| {
+        let page = found[&tag.uuid()].rows();
+        let authors: Vec<Option<String>> = page.iter().map(|post| {
             let author = post.beside::<Users>(Column::AuthorId).unwrap().expect("it was looked for");
             author.map(|author| author.get(user::Column::Name).unwrap())
         }).collect();
@@ -383,7 +380,7 @@ on_every_engine! {
         let shape = selection().seen_by(&by);
         world.statements.take();
         let page = post::page(&read, shape, &by, Scope::Live, any, order, &first(20)).await.unwrap();
-        assert_eq!(page.rows.len(), 20);
+        assert_eq!(page.rows().len(), 20);
         let mut values = vec![Literal::Number(21)];
         if world.engine == Engine::Postgres {
             // One of each kind of others.

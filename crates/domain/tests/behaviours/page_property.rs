@@ -377,7 +377,7 @@ impl<'a> Walk<'a> {
             (true, true) => &beyond[beyond.len() - size..],
             (false, true) => &beyond[..size],
         };
-        let found: Vec<Uuid> = page.rows.iter().map(|(_, post)| post.uuid()).collect();
+        let found: Vec<Uuid> = page.rows().iter().map(Life::uuid).collect();
         let expected: Vec<Uuid> = expected.iter().map(|post| post.uuid()).collect();
         prop_assert_eq!(found, expected);
         let (before, after) = if backwards {
@@ -445,16 +445,16 @@ impl<'a> Walk<'a> {
             let page = page.map_err(|fault| TestCaseError::fail(fault.to_string()))?;
             self.check(&page, &self.list(), at.as_ref(), count)?;
             self.check_each(&request, at.as_ref(), count).await?;
-            let ended = size > 0 && page.rows.is_empty();
+            let ended = size > 0 && page.rows().is_empty();
 
-            let mut rows = page.rows;
+            let mut edges: Vec<_> = page.edges().collect();
             if self.case.backwards {
-                rows.reverse();
+                edges.reverse();
             }
-            seen.extend(rows.iter().map(|(_, post)| post.uuid()));
-            place = rows
+            seen.extend(edges.iter().map(|(_, post)| post.uuid()));
+            place = edges
                 .pop()
-                .map(|(cursor, post)| (cursor.to_string(), post))
+                .map(|(cursor, post)| (cursor.to_string(), post.clone()))
                 .or(place);
             if ended {
                 break;

@@ -221,5 +221,5 @@ async fn live_posts(
     let scope = plimsoll_domain::Scope::Live;
     let read = world.store.read();
     let pages = post::pages_of(&read, Whole, &everyone, scope, of, &first(200), &[parent]).await;
-    pages.expect("posts can be read")[&parent].rows.len()
+    pages.expect("posts can be read")[&parent].rows().len()
 }

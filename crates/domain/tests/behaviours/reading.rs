@@ -41,12 +41,19 @@ async fn titles(
     .await
     .unwrap();
     let count = post::count(&read, by, scope, filter).await.unwrap();
-    assert_eq!(page.rows.len() as u64, count, "{by:?} {scope:?} {filter:?}");
+    assert_eq!(
+        page.rows().len() as u64,
+        count,
+        "{by:?} {scope:?} {filter:?}"
+    );
     assert_eq!(
         (page.has_previous, page.has_next),
         (Some(false), Some(false))
     );
-    page.rows.into_iter().map(|(_, post)| post.title).collect()
+    page.into_rows()
+        .into_iter()
+        .map(|post| post.title)
+        .collect()
 }
 
 fn set(titles: &[&str]) -> BTreeSet<String> {
@@ -228,7 +235,7 @@ on_every_engine! {
 
             let request = PageRequest::parse("", order.clone(), &first(2)).unwrap();
             let page = rows().page(&request, &read).await.unwrap();
-            let paged: Vec<Uuid> = page.rows.iter().map(|(_, post)| id(post)).collect();
+            let paged: Vec<Uuid> = page.rows().iter().map(id).collect();
             assert_eq!(paged, ids[..2], "{context}: page");
             assert_eq!(page.has_next, Some(true), "{context}: page");
             let request = PageRequest::parse("", order, &first(ids.len() as i32)).unwrap();
@@ -242,7 +249,7 @@ on_every_engine! {
                 let own = expected.iter().filter(|post| post.author_id.0 == author).count();
                 let count = counts.get(&author).copied().unwrap_or_default();
                 assert_eq!(count, own as u64, "{context}: count of each");
-                assert_eq!(lists[&author].rows.len(), own, "{context}: list of each");
+                assert_eq!(lists[&author].rows().len(), own, "{context}: list of each");
             }
 
             // IN (subquery), EXISTS, NOT EXISTS, and the set operation.
@@ -481,24 +488,24 @@ on_every_engine! {
         assert!(post::by_slug(&read, &all, live, "post").await.unwrap().is_some());
         let order = (Default::default(), ascending);
         let tags = tag::page(&read, Whole, &all, live, order, &first(9)).await.unwrap();
-        assert_eq!(tags.rows.len(), 1);
+        assert_eq!(tags.rows().len(), 1);
         assert_eq!(tag::count(&read, &all, live).await.unwrap(), 1);
         let order = (Default::default(), ascending);
         let categories = category::page(&read, Whole, &all, live, order, &first(9)).await.unwrap();
-        assert_eq!(categories.rows.len(), 1);
+        assert_eq!(categories.rows().len(), 1);
         assert_eq!(category::count(&read, &all, live).await.unwrap(), 1);
         let order = (Default::default(), ascending);
         let users = user::page(&read, Whole, &all, live, order, &first(9)).await.unwrap();
-        assert_eq!(users.rows.len(), 3);
+        assert_eq!(users.rows().len(), 3);
         assert_eq!(user::count(&read, &all, live).await.unwrap(), 3);
         let parents = [top.uuid()];
         let children = category::pages_below(&read, Whole, &all, live, &first(9), &parents).await.unwrap();
-        assert!(children[&top.uuid()].rows.is_empty());
+        assert!(children[&top.uuid()].rows().is_empty());
         let counts = category::counts_below(&read, &all, live, &parents).await.unwrap();
         assert_eq!(counts.get(&top.uuid()), None);
         let with = Scope::WithDeleted;
         let children = category::pages_below(&read, Whole, &all, with, &first(9), &parents).await.unwrap();
-        assert_eq!(children[&top.uuid()].rows.len(), 1);
+        assert_eq!(children[&top.uuid()].rows().len(), 1);
         let counts = category::counts_below(&read, &all, with, &parents).await.unwrap();
         assert_eq!(counts[&top.uuid()], 1);
         let profiles = profile::of_users(&read, Whole, &[people.grace.uuid()]).await.unwrap();
@@ -595,7 +602,7 @@ on_every_engine! {
                 let order = (Default::default(), Direction::Descending);
                 let filter = PostFilter::default();
                 let outer = post::page(&read, Whole, &by, scope, filter, order, &first(200)).await.unwrap();
-                let outer: Vec<Post> = outer.rows.into_iter().map(|(_, post)| post).collect();
+                let outer: Vec<Post> = outer.into_rows();
                 for (of, parents) in [
                     (PostsOf::Author, &users),
                     (PostsOf::Category, &of_category),
@@ -606,11 +613,11 @@ on_every_engine! {
                     let counts = post::counts_of(&read, &by, scope, of, parents).await.unwrap();
                     assert_eq!(pages.len(), parents.len(), "each parent has a page");
                     for parent in parents {
-                        let page = &pages[parent].rows;
+                        let page = pages[parent].rows();
                         let count = counts.get(parent).copied().unwrap_or_default();
                         assert_eq!(page.len() as u64, count, "{by:?} {scope:?} {of:?}");
                         seen += count;
-                        let ids: Vec<_> = page.iter().map(|(_, post)| post.id).collect();
+                        let ids: Vec<_> = page.iter().map(|post| post.id).collect();
                         let tagged = tag::of_posts(
                             &read, Whole,
                             &outer.iter().map(Life::uuid).collect::<Vec<_>>(),
@@ -671,7 +678,7 @@ on_every_engine! {
             (viewer(&people.admin), vec![tag.uuid(), post.uuid()]),
         ] {
             let page = deletion::page(&read, &by, &first(9)).await.unwrap();
-            let roots: Vec<_> = page.rows.iter().map(|(_, deletion)| deletion.root_id).collect();
+            let roots: Vec<_> = page.rows().iter().map(|deletion| deletion.root_id).collect();
             assert_eq!(roots, expected, "{by:?}, the newest first");
             assert_eq!(deletion::count(&read, &by).await.unwrap(), expected.len() as u64);
         }

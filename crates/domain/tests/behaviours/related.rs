@@ -226,7 +226,7 @@ async fn ids<E: Record>(world: &World, rows: Rows<E>) -> BTreeSet<Uuid> {
     let order = Order::by(E::ID, Direction::Descending);
     let request = PageRequest::parse("", order, &first(3)).expect("a request");
     let page = rows.clone().page(&request, &read).await.expect("a page");
-    let paged: Vec<Uuid> = page.rows.iter().map(|(_, model)| id(model)).collect();
+    let paged: Vec<Uuid> = page.rows().iter().map(id).collect();
     assert_eq!(paged, Vec::from_iter(ids.iter().rev().take(3).copied()));
     assert_eq!(page.has_next, Some(ids.len() > 3));
     let all: Vec<Uuid> = ids.iter().copied().collect();
@@ -383,12 +383,12 @@ on_every_engine! {
             .unwrap();
         let mut seen = BTreeSet::new();
         for author in &authors {
-            let page = &pages[author].rows;
+            let page = pages[author].rows();
             assert_eq!(counts.get(author).copied().unwrap_or(0), page.len() as u64);
-            let sum: i128 = page.iter().map(|(_, post)| i128::from(post.lock_version)).sum();
+            let sum: i128 = page.iter().map(|post| i128::from(post.lock_version)).sum();
             assert_eq!(sums.get(author).copied().unwrap_or(0), sum);
-            assert!(page.iter().all(|(_, post)| post.author_id.0 == *author));
-            seen.extend(page.iter().map(|(_, post)| post.uuid()));
+            assert!(page.iter().all(|post| post.author_id.0 == *author));
+            seen.extend(page.iter().map(Life::uuid));
         }
         assert_eq!(seen, expected);
 

@@ -671,7 +671,7 @@ on_every_engine! {
         assert_eq!(product::count(&read, &viewer(&moderator), any).await.unwrap(), 3);
         let by = (ProductOrder::Sku, Direction::Descending);
         let page = product::page(&read, Whole, &Viewer::Anonymous, Scope::Live, by, &first(10)).await.unwrap();
-        let skus: Vec<_> = page.rows.iter().map(|(_, one)| one.sku.as_str()).collect();
+        let skus: Vec<_> = page.rows().iter().map(|one| one.sku.as_str()).collect();
         assert_eq!(skus, ["lamp-é", "Lamp-E"]);
     }
 
@@ -713,7 +713,7 @@ on_every_engine! {
         let mut seen = Vec::new();
         for by in [viewer(&ada), viewer(&grace), viewer(&moderator), Viewer::Anonymous] {
             let page = order::page(&read, Whole, &by, &first(10)).await.unwrap();
-            let ids: Vec<OrderId> = page.rows.iter().map(|(_, one)| one.id).collect();
+            let ids: Vec<OrderId> = page.rows().iter().map(|one| one.id).collect();
             assert_eq!(order::count(&read, &by).await.unwrap(), ids.len() as u64);
             let all: Vec<Uuid> = made.iter().map(|id| id.0).collect();
             assert_eq!(order::by_ids(&read, Whole, &by, Scope::Live, &all).await.unwrap().len(), ids.len());

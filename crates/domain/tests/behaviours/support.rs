@@ -513,9 +513,9 @@ pub(crate) fn first(n: i32) -> PageArguments {
 /// The deletion with this id.
 pub(crate) async fn deletion(world: &World, id: Uuid) -> Deletion {
     let page = deletion::page(&world.store.read(), &Viewer::System, &first(200)).await;
-    let found = page.expect("deletions can be read").rows;
-    let found = found.into_iter().find(|(_, deletion)| deletion.id == id);
-    found.expect("the deletion is listed").1
+    let found = page.expect("deletions can be read").into_rows();
+    let found = found.into_iter().find(|deletion| deletion.id == id);
+    found.expect("the deletion is listed")
 }
 
 /// What the audit log holds of a record, oldest first.

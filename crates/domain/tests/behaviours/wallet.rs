@@ -78,11 +78,11 @@ async fn shown(world: &World, by: &Viewer, account: &Account) -> Vec<Transfer> {
     let read = world.store.read();
     let pages = transfer::pages_of(&read, by, &first(200), &ids).await;
     let page = pages.expect("transfers can be read").remove(&ids[0]);
-    let rows = page.expect("each account has a page").rows;
+    let rows = page.expect("each account has a page").into_rows();
     let counts = transfer::counts_of(&read, by, &ids).await;
     let count = counts.expect("transfers can be counted").remove(&ids[0]);
     assert_eq!(count.unwrap_or_default(), rows.len() as u64);
-    rows.into_iter().map(|(_, transfer)| transfer).collect()
+    rows
 }
 
 fn invalid_at<T>(outcome: &Result<T>, field: &str) -> bool {
@@ -153,7 +153,7 @@ on_every_engine! {
             (viewer(&people.admin), Scope::WithDeleted, vec![gone.id, other.id, yen.id, euro.id]),
         ] {
             let page = account::page(&read, Whole, &by, scope, &first(200)).await.unwrap();
-            let ids: Vec<AccountId> = page.rows.iter().map(|(_, row)| row.id).collect();
+            let ids: Vec<AccountId> = page.rows().iter().map(|row| row.id).collect();
             assert_eq!(ids, expected, "{by:?} {scope:?}");
             let count = account::count(&read, &by, scope).await.unwrap();
             assert_eq!(count, expected.len() as u64, "{by:?} {scope:?}");
@@ -369,8 +369,8 @@ on_every_engine! {
             let pages = transfer::pages_of(&read, &by, &arguments, &ids[..1]).await;
             let page = pages.unwrap().remove(&ids[0]).unwrap();
             assert_eq!(page.has_previous, Some(!found.is_empty()));
-            arguments.after = page.rows.last().map(|(cursor, _)| cursor.to_string());
-            found.extend(page.rows.into_iter().map(|(_, transfer)| transfer));
+            arguments.after = page.end_cursor().map(|cursor| cursor.to_string());
+            found.extend_from_slice(page.rows());
             if page.has_next == Some(false) {
                 break;
             }

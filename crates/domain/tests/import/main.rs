@@ -361,7 +361,7 @@ on_every_engine! {
             )
             .await
             .expect("a page");
-            let Some((cursor, post)) = page.rows.into_iter().next() else { break };
+            let Some((cursor, post)) = page.edges().next() else { break };
             let date = post.published_at.expect("it is published").format("%Y-%m-%d");
             assert_eq!(post.title, format!("D{date}"));
             seen.push(date.to_string());

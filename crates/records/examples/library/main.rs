@@ -133,10 +133,10 @@ async fn list(database: &Database) -> Result<()> {
         let request = PageRequest::parse("books", by_title(), &arguments)?;
         let page = Rows::<book::Entity>::live().page(&request, &read).await?;
         let more = page.has_next == Some(true);
-        for (cursor, book) in page.rows {
+        for book in page.rows() {
             println!("a page with {:?}, more behind it: {more}", book.title);
-            arguments.after = Some(cursor.to_string());
         }
+        arguments.after = page.end_cursor().map(|cursor| cursor.to_string());
         if !more {
             return Ok(());
         }
