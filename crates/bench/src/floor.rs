@@ -318,7 +318,9 @@ impl Client for Floor {
             }
             Workload::First => page(self.rows(self.statements.first, &[], 1).await?)?,
             Workload::Write => self.write().await?,
-            Workload::Transfer | Workload::Order => bail!("nothing is written by hand for it"),
+            Workload::Empty | Workload::Transfer | Workload::Order => {
+                bail!("nothing is written by hand for it")
+            }
         }
         self.asked += 1;
         Ok(())

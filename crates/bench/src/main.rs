@@ -251,15 +251,19 @@ async fn measure(
         let tally = load::drive(clients, timing, watched, &server.retries).await?;
         let memory = process::peak_memory(server.id())?;
 
-        let (mut statements, mut same) = (None, None);
-        if let Some(postgres) = &postgres {
+        let (mut statements, mut same, mut floor) = (None, None, None);
+        if let Some(postgres) = &postgres
+            && workload.asks_the_database()
+        {
             eprintln!("{}: {workload}, the same statements", engine.name());
             let recordings = record(postgres, workload, &known, &posts, &mut written).await?;
             statements = Some(recordings.statements_a_request(workload));
             same = Some(job(Some(recordings)).run().await?);
         }
-        eprintln!("{}: {workload}, hand-written statements", engine.name());
-        let floor = job(None).run().await?;
+        if workload.asks_the_database() {
+            eprintln!("{}: {workload}, hand-written statements", engine.name());
+            floor = Some(job(None).run().await?);
+        }
         rows.push(Measured {
             engine,
             workload,
@@ -267,7 +271,7 @@ async fn measure(
             memory,
             statements,
             same,
-            floor: Some(floor),
+            floor,
         });
     }
     Ok(())

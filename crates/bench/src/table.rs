@@ -28,7 +28,7 @@ pub(crate) struct Measured {
     pub(crate) floor: Option<Tally>,
 }
 
-const HEADINGS: [&str; 16] = [
+const HEADINGS: [&str; 17] = [
     "engine",
     "workload",
     "requests/s",
@@ -45,10 +45,12 @@ const HEADINGS: [&str; 16] = [
     "whole / same",
     "whole / floor",
     "server / database",
+    "HTTP + floor / database",
 ];
 
 /// The table in Markdown. Processor time is per request; "a + b" is that of whoever asks the
-/// database and that of the database.
+/// database and that of the database. "HTTP + floor" is what a server would take that did nothing
+/// but answer HTTP and run the hand-written statements, of which it read no value.
 pub(crate) fn table(rows: &[Measured]) -> String {
     let mut lines: Vec<Vec<String>> = vec![HEADINGS.map(str::to_owned).to_vec()];
     lines.extend(rows.iter().map(|row| cells(row, rows)));
@@ -78,19 +80,23 @@ fn cells(row: &Measured, rows: &[Measured]) -> Vec<String> {
     let aim = row.workload.aim().filter(|_| apart);
     let parts = |tally: &Tally| {
         if apart {
-            format!("{:.2} + {:.2}", tally.asking, tally.database)
+            format!("{:.3} + {:.3}", tally.asking, tally.database)
         } else {
-            format!("{:.2}", tally.asking)
+            format!("{:.3}", tally.asking)
         }
     };
     let against = |tally: &Tally, aim| judged(server.whole() / tally.whole(), aim);
     let none = || "-".to_owned();
+    let asks = row.workload.asks_the_database();
+    let of_engine = |workload| {
+        rows.iter()
+            .find(|other| other.workload == workload && other.engine == row.engine)
+    };
+    let http = of_engine(Workload::Empty);
     let memory = row.memory as f64 / 1_000_000.0;
     let mut name = row.workload.to_string();
     if row.workload == Workload::Deep
-        && let Some(first) = rows
-            .iter()
-            .find(|other| other.workload == Workload::First && other.engine == row.engine)
+        && let Some(first) = of_engine(Workload::First)
     {
         let ratio = server.whole() / first.server.whole();
         let _ = write!(name, ", {} of first", judged(ratio, Some(1.1)));
@@ -110,9 +116,9 @@ fn cells(row: &Measured, rows: &[Measured]) -> Vec<String> {
             }),
         format!("{:.1}", server.p50),
         format!("{:.1}", server.p99),
-        format!("{:.2}", server.asking),
-        if apart {
-            format!("{:.2}", server.database)
+        format!("{:.3}", server.asking),
+        if apart && asks {
+            format!("{:.3}", server.database)
         } else {
             "-".to_owned()
         },
@@ -131,11 +137,19 @@ fn cells(row: &Measured, rows: &[Measured]) -> Vec<String> {
         row.floor
             .as_ref()
             .map_or_else(none, |floor| against(floor, aim.map(|aim| aim.whole))),
-        if apart {
+        if apart && asks {
             judged(server.asking / server.database, aim.map(|aim| aim.server))
         } else {
-            "-".to_owned()
+            none()
         },
+        row.floor
+            .as_ref()
+            .filter(|_| apart)
+            .zip(http)
+            .map_or_else(none, |(floor, http)| {
+                let least = http.server.asking + floor.asking;
+                format!("{:.2}", least / server.database)
+            }),
     ]
 }
 

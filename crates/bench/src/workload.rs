@@ -12,6 +12,8 @@ use uuid::Uuid;
 /// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Workload {
+    /// Nothing of the database: what HTTP and GraphQL take by themselves.
+    Empty,
     /// One post by id, with its author's name.
     Point,
     /// The newest 20 published posts, with author, category and tags.
@@ -58,6 +60,11 @@ impl Workload {
         }
     }
 
+    /// Whether it asks the database anything.
+    pub(crate) fn asks_the_database(self) -> bool {
+        self != Self::Empty
+    }
+
     /// Whether it is about the accounts and products: then its aim is [`THROUGHPUT`].
     pub(crate) fn is_of_the_shop(self) -> bool {
         matches!(self, Self::Transfer | Self::Order)
@@ -70,7 +77,7 @@ impl Workload {
             Self::Feed => (1.6, 0.5),
             Self::Nested => (1.7, 0.7),
             Self::Deep => (2.0, 1.0),
-            Self::First | Self::Transfer | Self::Order => return None,
+            Self::Empty | Self::First | Self::Transfer | Self::Order => return None,
             Self::Write => (3.0, 1.0),
             Self::Mixed => (1.8, 0.6),
         };
@@ -80,6 +87,7 @@ impl Workload {
     /// The document, for those that are no mixture.
     fn document(self) -> &'static str {
         match self {
+            Self::Empty => "{ __typename }",
             Self::Point => {
                 "query Point($id: ID!) { post(id: $id) {
                     id title slug publishedAt author { name }
@@ -136,6 +144,7 @@ impl Workload {
         let tags = |post: &Value| post["tags"].as_array().is_some_and(|tags| tags.len() == 3);
         ensure!(answer.get("errors").is_none(), "it has errors");
         match self {
+            Self::Empty => ensure!(data["__typename"] == "Query", "no name"),
             Self::Point => ensure!(data["post"]["author"]["name"].is_string(), "no author"),
             Self::Feed | Self::Mixed => {
                 list(&data["posts"], 20)?;
