@@ -125,9 +125,14 @@ fn compare(
         (whole.has_previous, whole.has_next),
     );
     assert_eq!(ends, of_whole);
-    let shown: Vec<String> = page.rows().iter().map(title).collect();
-    let whole = whole.rows().iter();
-    let whole: Vec<String> = whole.map(|post| post.title.clone()).collect();
+    let shown = page.edges();
+    let shown: Vec<_> = shown
+        .map(|(cursor, post)| (cursor.to_string(), title(post)))
+        .collect();
+    let whole = whole.edges();
+    let whole: Vec<_> = whole
+        .map(|(cursor, post)| (cursor.to_string(), post.title.clone()))
+        .collect();
     assert_eq!(shown, whole);
     for post in page.rows() {
         assert_eq!(names(post), expected[&title(post)], "{}", title(post));
