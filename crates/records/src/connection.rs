@@ -16,7 +16,8 @@ use futures::{TryStreamExt as _, stream::BoxStream};
 use sea_orm::{DbBackend, QueryResult, Value, Values};
 use sea_query_sqlx::SqlxValues;
 use sqlx::{
-    AssertSqlSafe, Either, Executor as _, MySql, Pool, Postgres, Sqlite, pool::PoolConnection,
+    AssertSqlSafe, Connection as _, Either, Executor as _, MySql, Pool, Postgres, Sqlite,
+    pool::PoolConnection,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -87,6 +88,8 @@ enum State {
     Busy,
     /// A transaction began and did not end: it must be closed.
     Open,
+    /// So did a statement of it.
+    OpenBusy,
 }
 
 impl<DB: sqlx::Database> Lane<DB> {
@@ -112,8 +115,14 @@ impl<DB: sqlx::Database> Lane<DB> {
         borrowed.connection = match idle {
             Some(idle) if which == Which::Any && idle.1.elapsed() < LEASE => Some(idle),
             idle => {
-                // Back to the pool with it.
-                drop(idle);
+                if let Some((mut connection, _)) = idle {
+                    // Back to the pool with it, unless it has fallen silent: there it would keep
+                    // its place for as long as the network takes to notice.
+                    let answer = tokio::time::timeout(self.patience / 2, connection.ping()).await;
+                    if !matches!(answer, Ok(Ok(()))) {
+                        connection.close_on_drop();
+                    }
+                }
                 // In a box, once a second: it is large, and part of each statement's future.
                 Some((Box::pin(self.pool.acquire()).await?, Instant::now()))
             }
@@ -158,7 +167,7 @@ impl<DB: sqlx::Database> Drop for Borrowed<DB> {
                     }
                 }
                 State::Busy => {}
-                State::Open => connection.close_on_drop(),
+                State::Open | State::OpenBusy => connection.close_on_drop(),
             }
         }
         self.lane.permits.add_permits(1);
@@ -169,9 +178,10 @@ impl<DB: sqlx::Database> Borrowed<DB> {
     /// The connection, for one statement: until it has [ended](Self::end) it cannot be lent again.
     fn start(&mut self) -> Result<(State, &mut DB::Connection), Fault> {
         let before = self.state;
-        if before == State::Clean {
-            self.state = State::Busy;
-        }
+        self.state = match before {
+            State::Clean | State::Busy => State::Busy,
+            State::Open | State::OpenBusy => State::OpenBusy,
+        };
         match &mut self.connection {
             Some((connection, _)) => Ok((before, connection)),
             None => Err(Fault::internal("a connection was used after its end")),
@@ -280,11 +290,41 @@ impl Lease {
         begun
     }
 
-    /// Ends the transaction, by COMMIT or ROLLBACK.
-    pub(crate) async fn end(&mut self, how: &str) -> Result<(), Fault> {
-        self.run(how).await?;
-        each!(self, Lease, borrowed => borrowed.state = State::Clean);
-        Ok(())
+    /// Commits the transaction. A server that does not answer within `patience` may have done so
+    /// or not; SQLite's is a call, which always answers.
+    pub(crate) async fn commit(&mut self, patience: Duration) -> Result<(), Fault> {
+        self.end("COMMIT", patience)
+            .await
+            .unwrap_or(Err(Fault::OutcomeUnknown))
+    }
+
+    /// Rolls the transaction back, or leaves that to the server, which does it once the connection
+    /// is closed: where it does not answer within `patience`, and on MariaDB and MySQL where a
+    /// statement was given up, of whose answer sqlx would take the rest for that of the ROLLBACK.
+    pub(crate) async fn roll_back(&mut self, patience: Duration) -> Result<(), Fault> {
+        if let Self::MySql(borrowed) = self
+            && borrowed.state == State::OpenBusy
+        {
+            return Ok(());
+        }
+        self.end("ROLLBACK", patience)
+            .await
+            .unwrap_or(Err(Fault::Transient(Timing::Timeout)))
+    }
+
+    /// `None`: there was no answer in time.
+    async fn end(&mut self, how: &str, patience: Duration) -> Option<Result<(), Fault>> {
+        let is_remote = !matches!(self, Self::Sqlite(_));
+        let run = self.run(how);
+        let done = if is_remote {
+            tokio::time::timeout(patience, run).await.ok()?
+        } else {
+            run.await
+        };
+        if done.is_ok() {
+            each!(self, Lease, borrowed => borrowed.state = State::Clean);
+        }
+        Some(done)
     }
 }
 

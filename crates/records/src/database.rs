@@ -383,7 +383,10 @@ impl Database {
         E: From<Fault>,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
     {
-        let lease = self.begin(writer.isolation).await?;
+        let begun = tokio::time::timeout(self.transaction_timeout, self.begin(writer.isolation));
+        let lease = begun
+            .await
+            .unwrap_or(Err(Fault::Transient(Timing::Timeout)))?;
         let mint = Mint::new(writer.seed);
         let mut tx = Tx {
             lease: AsyncMutex::new(lease),
@@ -398,25 +401,21 @@ impl Database {
             gate: None,
             ids: Mutex::new(mint),
         };
-        let worked = tokio::time::timeout(self.transaction_timeout, work(&mut tx)).await;
+        let whole = async {
+            let value = work(&mut tx).await?;
+            tx.shut_gate().await?;
+            audit::append(&mut tx).await?;
+            Ok(value)
+        };
+        let worked = tokio::time::timeout(self.transaction_timeout, whole).await;
         let in_time = worked.is_ok();
         let outcome = match worked {
             Ok(outcome) => outcome,
             Err(_) => Err(Fault::Transient(Timing::Timeout).into()),
         };
-        let outcome = match outcome {
-            Ok(value) => tx.shut_gate().await.map(|()| value).map_err(E::from),
-            Err(error) => Err(error),
-        };
-        let outcome = match outcome {
-            Ok(value) => audit::append(&mut tx)
-                .await
-                .map(|()| value)
-                .map_err(E::from),
-            Err(error) => Err(error),
-        };
+        let (lease, patience) = (tx.lease.get_mut(), self.transaction_timeout);
         match outcome {
-            Ok(value) => match tx.lease.get_mut().end("COMMIT").await {
+            Ok(value) => match lease.commit(patience).await {
                 Ok(()) => Ok(value),
                 Err(Fault::Transient(Timing::ConnectionLost)) => {
                     Err(Failed::for_good(Fault::OutcomeUnknown.into()))
@@ -426,7 +425,7 @@ impl Database {
                 Err(fault) => Err(Failed::for_good(fault.into())),
             },
             Err(error) => {
-                if let Err(fault) = tx.lease.get_mut().end("ROLLBACK").await {
+                if let Err(fault) = lease.roll_back(patience).await {
                     // The database rolls back what it can no longer be told about.
                     tracing::warn!(%fault, "a rollback failed");
                 }
@@ -935,9 +934,11 @@ async fn postgres(url: &str, options: &Options, most: u32) -> Result<sqlx::PgPoo
         ])
         .disable_statement_logging();
     let place = format!("{}:{}", base.get_host(), base.get_port());
+    let patience = options.statement_timeout + SLACK;
     PgPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(options.acquire_timeout)
+        .after_release(move |connection, _| Box::pin(answers(connection, patience)))
         .connect_with(base)
         .await
         .map_err(|e| unreachable_database("PostgreSQL", &place, &e))
@@ -953,9 +954,11 @@ async fn mysql(url: &str, options: &Options, most: u32) -> Result<sqlx::MySqlPoo
     let place = format!("{}:{}", base.get_host(), base.get_port());
     let timeout = options.statement_timeout;
     let seconds = timeout.as_secs().max(1);
+    let patience = timeout + SLACK;
     MySqlPoolOptions::new()
         .max_connections(most)
         .acquire_timeout(options.acquire_timeout)
+        .after_release(move |connection, _| Box::pin(answers(connection, patience)))
         .after_connect(move |connection, _| {
             Box::pin(async move {
                 // READ COMMITTED, so that the read after a refused update sees what is there
@@ -985,6 +988,22 @@ async fn mysql(url: &str, options: &Options, most: u32) -> Result<sqlx::MySqlPoo
         .connect_with(base)
         .await
         .map_err(|e| unreachable_database("MariaDB or MySQL", &place, &e))
+}
+
+/// How much longer than a statement may run its answer is waited for.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Whether a connection that comes back to its pool can be used again. A statement that was given
+/// up is waited for, and not for longer than it may run: sqlx waits until the network has noticed
+/// that nobody is there, and the connection keeps its place in the pool for so long.
+async fn answers<C: sqlx::Connection>(
+    connection: &mut C,
+    patience: Duration,
+) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(patience, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
 }
 
 fn unreachable_database(engine: &str, place: &str, error: &sqlx::Error) -> String {

@@ -2,7 +2,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -146,12 +146,24 @@ enum Cut {
     AfterCommit,
 }
 
+/// What a [`Proxy`] does to what goes through it.
+#[derive(Default)]
+struct Weather {
+    cut: Mutex<Option<Cut>>,
+    /// Whether answers wait.
+    held: AtomicBool,
+    /// How many connections were made.
+    made: AtomicUsize,
+    /// The first so many of them are silent: nothing arrives, and nothing is closed.
+    silent: AtomicUsize,
+}
+
 /// A way to a world's server that can be cut.
 struct Proxy {
     url: String,
     address: SocketAddr,
     server: String,
-    cut: Arc<Mutex<Option<Cut>>>,
+    weather: Arc<Weather>,
     /// Dropped connections are closed; none is accepted meanwhile.
     open: Option<JoinHandle<()>>,
 }
@@ -177,7 +189,7 @@ impl Proxy {
             url: format!("{front}://{account}@{address}/{path}"),
             address,
             server,
-            cut: Arc::default(),
+            weather: Arc::default(),
             open: None,
         };
         proxy.open().await;
@@ -187,14 +199,14 @@ impl Proxy {
     async fn open(&mut self) {
         let listener = TcpListener::bind(self.address).await;
         let listener = listener.expect("the port is still free");
-        let (server, cut) = (self.server.clone(), self.cut.clone());
+        let (server, weather) = (self.server.clone(), self.weather.clone());
         self.open = Some(tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                let (server, cut) = (server.clone(), cut.clone());
+                let (server, weather) = (server.clone(), weather.clone());
                 connections.spawn(async move {
                     // Whichever end closes, the other is closed too.
-                    let _ = pass_on(client, &server, &cut).await;
+                    let _ = pass_on(client, &server, &weather).await;
                 });
             }
         }));
@@ -208,11 +220,9 @@ impl Proxy {
     }
 }
 
-async fn pass_on(
-    mut client: TcpStream,
-    server: &str,
-    cut: &Mutex<Option<Cut>>,
-) -> std::io::Result<()> {
+async fn pass_on(mut client: TcpStream, server: &str, weather: &Weather) -> std::io::Result<()> {
+    let number = weather.made.fetch_add(1, Ordering::SeqCst);
+    let is_silent = || number < weather.silent.load(Ordering::SeqCst);
     let mut server = TcpStream::connect(server).await?;
     let (mut up, mut down) = ([0; 16_384], [0; 16_384]);
     loop {
@@ -222,10 +232,13 @@ async fn pass_on(
                 if sent.is_empty() {
                     return Ok(());
                 }
+                if is_silent() {
+                    continue;
+                }
                 // PostgreSQL ends it with a zero, and "READ COMMITTED" is another.
                 let is_commit = sent.ends_with(b"COMMIT")
                     || sent.ends_with(b"COMMIT\0");
-                let cut = is_commit.then(|| cut.lock().expect("nobody panicked").take());
+                let cut = is_commit.then(|| weather.cut.lock().expect("nobody panicked").take());
                 if let Some(cut) = cut.flatten() {
                     if cut == Cut::AfterCommit {
                         server.write_all(sent).await?;
@@ -240,7 +253,12 @@ async fn pass_on(
                 if answered.is_empty() {
                     return Ok(());
                 }
-                client.write_all(answered).await?;
+                while weather.held.load(Ordering::SeqCst) {
+                    tokio::time::sleep(A_WHILE / 30).await;
+                }
+                if !is_silent() {
+                    client.write_all(answered).await?;
+                }
             }
         }
     }
@@ -569,7 +587,7 @@ on_every_engine! {
         let database = connect(&proxy.url, Options::default()).await;
         let mut quantity = 0;
         for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
-            *proxy.cut.lock().unwrap() = Some(cut);
+            *proxy.weather.cut.lock().unwrap() = Some(cut);
             let runs = Runs::default();
             let run = runs.clone();
             let outcome = layer!(database, world, |tx| async {
@@ -634,6 +652,78 @@ on_every_engine! {
             assert!(outcomes.iter().all(|done| *done == Ok(true)), "{outcomes:?}");
             added += 20;
             assert_eq!(shelves.fresh(id).await.quantity, added);
+        }
+    }
+
+    // It is part of this process.
+    async fn a_write_whose_statement_nobody_answers_is_rolled_back_and_keeps_no_connection(world) on [Postgres, MariaDb] {
+        let shelves = shelves(&world).await;
+        let id = shelves.add(&world, "a", 0).await.id;
+        let proxy = Proxy::before(&world).await;
+        let options = Options {
+            max_connections: 1,
+            transaction_timeout: A_WHILE * 4,
+            ..Options::default()
+        };
+        let database = connect(&proxy.url, options).await;
+        let weather = proxy.weather.clone();
+        // It is prepared here for the first time: its answer has several parts.
+        let outcome = layer!(database, world, |tx| async {
+            weather.held.store(true, Ordering::SeqCst);
+            one_more(id).apply(tx).await
+        });
+        assert_refused!(outcome, Refused::Fault(TIMEOUT));
+        proxy.weather.held.store(false, Ordering::SeqCst);
+        let next = add_one(&database, writer(&world), id);
+        assert_eq!(tokio::time::timeout(A_WHILE * 60, next).await, Ok(Ok(())));
+        assert_eq!(shelves.fresh(id).await.quantity, 1);
+    }
+
+    // It is part of this process.
+    async fn connections_that_have_fallen_silent_are_replaced(world) on [Postgres, MariaDb] {
+        let shelves = shelves(&world).await;
+        let id = shelves.add(&world, "a", 0).await.id;
+        let proxy = Proxy::before(&world).await;
+        let options = Options {
+            max_connections: 4,
+            statement_timeout: A_WHILE,
+            transaction_timeout: A_WHILE * 20,
+            acquire_timeout: A_WHILE * 20,
+            retry: tries(1),
+            ..Options::default()
+        };
+        let database = connect(&proxy.url, options).await;
+        let all_work = async |patience: Duration| {
+            let tasks = (0..8).map(|n| {
+                let (database, writer) = (database.clone(), writer(&world));
+                task(async move {
+                    let work = async {
+                        if n % 2 == 0 {
+                            let rows = Rows::<Entity>::live().by_id(id);
+                            rows.exists(&database.read()).await.map_err(Wrapped::from)
+                        } else {
+                            add_one(&database, writer, id).await.map(|()| true)
+                        }
+                    };
+                    tokio::time::timeout(patience, work).await.unwrap_or(Err(Wrapped))
+                })
+            });
+            at_once(tasks.collect()).await
+        };
+        for used_meanwhile in [false, true] {
+            assert!(all_work(FOR_EVER).await.iter().all(|done| *done == Ok(true)));
+            let made = proxy.weather.made.load(Ordering::SeqCst);
+            proxy.weather.silent.store(made, Ordering::SeqCst);
+            if used_meanwhile {
+                let outcomes = all_work(A_WHILE).await;
+                assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+                // What was given up is waited for as long as a statement or a transaction may take.
+                tokio::time::sleep(A_WHILE * 20).await;
+            }
+            // Connections are lent for a second before they are tested again.
+            tokio::time::sleep(Duration::from_millis(1_200)).await;
+            let outcomes = all_work(FOR_EVER).await;
+            assert!(outcomes.iter().all(|done| *done == Ok(true)), "{outcomes:?}");
         }
     }
 
