@@ -114,20 +114,26 @@ impl<DB: sqlx::Database> Lane<DB> {
         let idle = self.idle().pop();
         borrowed.connection = match idle {
             Some(idle) if which == Which::Any && idle.1.elapsed() < LEASE => Some(idle),
-            idle => {
-                if let Some((mut connection, _)) = idle {
-                    // Back to the pool with it, unless it has fallen silent: there it would keep
-                    // its place for as long as the network takes to notice.
-                    let answer = tokio::time::timeout(self.patience / 2, connection.ping()).await;
-                    if !matches!(answer, Ok(Ok(()))) {
-                        connection.close_on_drop();
-                    }
-                }
-                // In a box, once a second: it is large, and part of each statement's future.
-                Some((Box::pin(self.pool.acquire()).await?, Instant::now()))
-            }
+            // In a box, once a second: it is large, and part of each statement's future.
+            idle => Some((Box::pin(self.another(idle)).await?, Instant::now())),
         };
         Ok(borrowed)
+    }
+
+    /// A connection from the pool, which one that is idle goes back to.
+    async fn another(
+        &self,
+        idle: Option<(PoolConnection<DB>, Instant)>,
+    ) -> Result<PoolConnection<DB>, Fault> {
+        if let Some((mut connection, _)) = idle {
+            // One that has fallen silent would keep its place in the pool for as long as the network
+            // takes to notice.
+            let answer = tokio::time::timeout(self.patience / 2, connection.ping()).await;
+            if !matches!(answer, Ok(Ok(()))) {
+                connection.close_on_drop();
+            }
+        }
+        Ok(self.pool.acquire().await?)
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>, Fault> {
