@@ -106,6 +106,13 @@ on_every_engine! {
         };
         bound(&server, "cost", cost(DEFAULT_MAX_COST), cost(DEFAULT_MAX_COST + 1)).await;
 
+        // 200 posts cost 200 for two texts each, 1 for the node, and what else is asked of them.
+        let texts = |rest: usize| {
+            let ids = "id ".repeat(rest);
+            plain(format!("{{ posts(first: 200) {{ nodes {{ a: content b: content {ids} }} }} }}"))
+        };
+        bound(&server, "cost", texts(48), texts(49)).await;
+
         let padded = |bytes: usize| {
             let text = r#"{"query":"{ viewer { role } }"}"#;
             format!("{text}{}", " ".repeat(bytes - text.len()))

@@ -1,6 +1,11 @@
 //! Rows of a list are resolved together, and read with the columns that are shown. The answers are
 //! those that each row would give by itself.
 
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex, OnceLock},
+};
+
 use plimsoll_testkit::on_every_engine;
 use serde_json::{Value, json};
 
@@ -8,6 +13,34 @@ use crate::{
     client::{As, NOBODY},
     stored::{Planted, planted},
 };
+
+/// What this program has logged since the first one asked.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn of_this_program() -> Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        let start = || {
+            let log = Self::default();
+            let lines = log.clone();
+            let subscriber = tracing_subscriber::fmt().with_writer(move || lines.clone());
+            subscriber.try_init().expect("nothing else logs");
+            log
+        };
+        LOG.get_or_init(start).clone()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("nobody panicked").write(line)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Lists, and what is asked of each of their rows.
 const LISTS: &[(&str, &str)] = &[
@@ -108,6 +141,16 @@ on_every_engine! {
             assert_eq!(rows(&planted, who, list, &in_fragment, false).await, together, "{list}");
             assert_eq!(rows(&planted, who, list, asked, true).await, together, "{list}");
         }
+    }
+
+    async fn a_text_that_is_not_read_with_its_row_is_no_failure(planted) {
+        let log = Log::of_this_program();
+        let query = "{ posts(first: 3) { nodes { content } } }";
+        let data = planted.server.data(&NOBODY, query, json!({})).await;
+        assert!(data["posts"]["nodes"][0]["content"].is_string(), "{data}");
+        let log = log.0.lock().unwrap();
+        let log = String::from_utf8_lossy(&log);
+        assert!(!log.contains("posts.content"), "{log}");
     }
 
     async fn a_list_reads_the_columns_that_it_shows(planted) {
