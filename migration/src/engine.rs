@@ -86,16 +86,18 @@ pub(crate) async fn live_index(
 /// not let this account make triggers.
 const WITHOUT_TRIGGERS: &str = "PLIMSOLL_WITHOUT_TRIGGERS";
 
-/// What an UPDATE of a record must not do. A NULL is no next version.
-const NO_NEXT_VERSION: &str =
-    "NOT COALESCE(NEW.lock_version = OLD.lock_version + 1 AND NEW.id = OLD.id, FALSE)";
+/// What an UPDATE of a record must not do. A NULL is no next version. A row that has one of
+/// `deleted_at` and `deletion_id` is neither live nor can it be restored.
+const NO_NEXT_VERSION: &str = "NOT COALESCE(NEW.lock_version = OLD.lock_version + 1 \
+    AND NEW.id = OLD.id AND (NEW.deleted_at IS NULL) = (NEW.deletion_id IS NULL), FALSE)";
 
 /// With the table's name before it, 128 characters at the most: MySQL takes no longer ones.
-const NO_UPDATE: &str =
-    "an UPDATE must set lock_version = lock_version + 1 and keep the id, so that no edit is lost";
+const NO_UPDATE: &str = "an UPDATE must set lock_version = lock_version + 1, keep the id, and deleted_at with deletion_id or neither";
 const NO_DELETE: &str = "no row is removed by hand, since nothing could bring it back: the application deletes and purges";
 const NO_REPLACE: &str =
     "the id has a row, which a REPLACE would remove for good: change that row by UPDATE";
+const DELETION_STAYS: &str =
+    "a deletion stays as it was made, since it is what restores and purges go by";
 const LOG_ONLY_GROWS: &str =
     "the log is only added to: what is wrong in it is put right by a change with a row of its own";
 
@@ -171,6 +173,38 @@ pub(crate) async fn drop_gate(manager: &SchemaManager<'_>) -> Result<(), DbErr> 
 pub(crate) async fn wall_record(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
     wall(manager, table, "UPDATE", Some(NO_NEXT_VERSION), NO_UPDATE).await?;
     wall_rows(manager, table, NO_DELETE).await
+}
+
+/// Walls around the table of deletions, without which what they deleted could neither be restored
+/// nor purged: while the gate is shut, nothing is removed, and nothing changed but that one was
+/// restored or purged.
+///
+/// # Errors
+///
+/// As for [`wall_record`].
+pub(crate) async fn wall_deletions(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let (table, same) = ("deletions", same_in(manager.get_database_backend()));
+    let kept = [
+        "id",
+        "created_at",
+        "actor_id",
+        "root_type",
+        "root_id",
+        "row_count",
+    ];
+    let kept = kept.map(|column| format!("NEW.{column} {same} OLD.{column}"));
+    let changed = format!("NOT ({})", kept.join(" AND "));
+    wall(manager, table, "UPDATE", Some(&changed), DELETION_STAYS).await?;
+    wall_rows(manager, table, DELETION_STAYS).await
+}
+
+/// How two values are compared of which both can be NULL.
+fn same_in(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "IS NOT DISTINCT FROM",
+        DbBackend::Sqlite => "IS",
+        _ => "<=>",
+    }
 }
 
 /// Walls around a table that is only added to: while the gate is shut, nothing in it is changed

@@ -17,6 +17,7 @@ mod lock;
 mod m20261122_000001_publishing;
 mod m20261122_000002_walls;
 mod m20261122_000003_shop_and_wallet;
+mod m20261129_000004_deletions;
 
 /// All steps, oldest first. Several instances may migrate one database at once: one does, the
 /// others wait for it.
@@ -87,6 +88,7 @@ impl MigratorTrait for Steps {
             Box::new(m20261122_000001_publishing::Migration),
             Box::new(m20261122_000002_walls::Migration),
             Box::new(m20261122_000003_shop_and_wallet::Migration),
+            Box::new(m20261129_000004_deletions::Migration),
         ]
     }
 

@@ -69,7 +69,7 @@ const UNGUARDED: &[(&str, usize)] = &[
     ("crates/domain/tests/behaviours/retrying.rs", 1),
     ("crates/domain/tests/behaviours/schema.rs", 2),
     ("crates/domain/tests/behaviours/shelf.rs", 1),
-    ("crates/domain/tests/behaviours/support.rs", 1),
+    ("crates/domain/tests/behaviours/support.rs", 2),
     ("crates/domain/tests/behaviours/walls.rs", 1),
     ("crates/records/examples/library/main.rs", 1),
     ("crates/records/examples/library/tables.rs", 1),

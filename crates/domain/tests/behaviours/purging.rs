@@ -549,9 +549,9 @@ on_every_engine! {
         let last = deleted_on(&world, 3, &world.tag("last").await).await;
         let root = "UPDATE deletions SET root_id = {root} WHERE id = {id}";
         let nobody = Uuid::now_v7();
-        by_hand(&world, root, &[("root", nobody), ("id", tag.deletion_id.unwrap())]).await;
+        past_the_walls(&world, root, &[("root", nobody), ("id", tag.deletion_id.unwrap())]).await;
         let of = "UPDATE deletions SET root_type = 'ghost' WHERE id = {id}";
-        by_hand(&world, of, &[("id", other.deletion_id.unwrap())]).await;
+        past_the_walls(&world, of, &[("id", other.deletion_id.unwrap())]).await;
         let mut purge = purge(&world);
         let (id, reason) = kept(&mut purge).await;
         assert_eq!(id, nobody);

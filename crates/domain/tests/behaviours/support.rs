@@ -23,7 +23,7 @@ use plimsoll_domain::{
 use plimsoll_entity::account as account_entity;
 use plimsoll_records::{Rows, Whole, audit_entity};
 use plimsoll_testkit::{Engine, World};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait as _};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, TransactionTrait as _};
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
@@ -563,15 +563,41 @@ pub(crate) fn task<T>(work: impl Future<Output = T> + Send + 'static) -> BoxFutu
 
 /// Runs a statement by hand, past the layer. `{name}` stands for an id, in the engine's spelling.
 pub(crate) async fn by_hand(world: &World, sql: &str, ids: &[(&str, Uuid)]) {
+    let database = world.store.database();
+    let connection = database.unguarded("a test changes what the layer would not");
+    change_one(world.engine, connection, sql, ids).await;
+}
+
+/// The same through the gate, past the walls as well.
+pub(crate) async fn past_the_walls(world: &World, sql: &str, ids: &[(&str, Uuid)]) {
+    let database = world.store.database();
+    let connection = database.unguarded("a test changes what the walls refuse");
+    let transaction = connection.begin().await.expect("a transaction");
+    let open = "INSERT INTO wall_gate (id, reason) VALUES ({gate}, 'a test')";
+    let gate = [("gate", Uuid::now_v7())];
+    for (sql, ids) in [
+        (open, &gate[..]),
+        (sql, ids),
+        ("DELETE FROM wall_gate", &[]),
+    ] {
+        change_one(world.engine, &transaction, sql, ids).await;
+    }
+    transaction.commit().await.expect("the gate is shut");
+}
+
+async fn change_one(
+    engine: Engine,
+    connection: &impl ConnectionTrait,
+    sql: &str,
+    ids: &[(&str, Uuid)],
+) {
     let sql = ids.iter().fold(sql.to_owned(), |sql, (name, id)| {
-        let id = match world.engine {
+        let id = match engine {
             Engine::Postgres => format!("'{id}'"),
             _ => format!("x'{}'", id.simple()),
         };
         sql.replace(&format!("{{{name}}}"), &id)
     });
-    let database = world.store.database();
-    let connection = database.unguarded("a test changes what the layer would not");
     let done = connection.execute_unprepared(&sql).await;
     let done = done.unwrap_or_else(|error| panic!("{sql}: {error}"));
     assert_eq!(done.rows_affected(), 1, "{sql}");

@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use crate::support::*;
 
-const NO_UPDATE: &str =
-    "an UPDATE must set lock_version = lock_version + 1 and keep the id, so that no edit is lost";
+const NO_UPDATE: &str = "an UPDATE must set lock_version = lock_version + 1, keep the id, and deleted_at with deletion_id or neither";
 const NO_DELETE: &str = "no row is removed by hand, since nothing could bring it back: the application deletes and purges";
+const DELETION_STAYS: &str =
+    "a deletion stays as it was made, since it is what restores and purges go by";
 const LOG_ONLY_GROWS: &str =
     "the log is only added to: what is wrong in it is put right by a change with a row of its own";
 
@@ -202,6 +203,8 @@ on_every_engine! {
                 "lock_version = 9".to_owned(),
                 format!("id = {another}"),
                 format!("id = {another}, lock_version = lock_version + 1"),
+                "deleted_at = created_at, lock_version = lock_version + 1".to_owned(),
+                format!("deletion_id = {another}, lock_version = lock_version + 1"),
             ] {
                 let sql = format!("UPDATE {table} SET {set} WHERE id = {this}");
                 assert_walled(run(by_hand(&world), &sql).await, table, NO_UPDATE, &sql);
@@ -263,6 +266,39 @@ on_every_engine! {
         );
         assert_walled(run(by_hand(&world), &sql).await, "tags", NO_DELETE, &sql);
         assert_eq!(count(by_hand(&world), "tags").await, 1);
+    }
+
+    async fn a_deletion_stays_as_it_was_made(world) {
+        let tag = world.tag("tag").await;
+        let tag = tag.delete(&world.store, system(&world)).await.unwrap();
+        let columns = columns(&world, "deletions").await;
+        let another = id(world.engine, Uuid::now_v7());
+        let last = match world.engine {
+            Engine::Sqlite | Engine::MariaDb => {
+                format!("REPLACE INTO deletions ({columns}) SELECT {columns} FROM deletions")
+            }
+            Engine::Postgres => "TRUNCATE deletions".to_owned(),
+        };
+        let elsewhere = elsewhere(&world).await;
+        for sql in [
+            format!("UPDATE deletions SET id = {another}"),
+            format!("UPDATE deletions SET actor_id = {another}"),
+            format!("UPDATE deletions SET root_id = {another}"),
+            "UPDATE deletions SET root_type = 'post'".to_owned(),
+            "UPDATE deletions SET row_count = 2, restored_at = created_at".to_owned(),
+            "DELETE FROM deletions WHERE row_count = 1".to_owned(),
+            "DELETE FROM deletions".to_owned(),
+            last.clone(),
+        ] {
+            for refused in [run(by_hand(&world), &sql).await, run(&elsewhere, &sql).await] {
+                if world.engine == Engine::Sqlite && sql == last {
+                    assert_taken(refused, "deletions", &sql);
+                } else {
+                    assert_walled(refused, "deletions", DELETION_STAYS, &sql);
+                }
+            }
+        }
+        assert!(tag.restore(&world.store, system(&world)).await.is_ok());
     }
 
     async fn the_audit_log_is_only_added_to(world) {

@@ -51,3 +51,21 @@ CREATE TRIGGER wall_audit_log__delete BEFORE DELETE ON audit_log FOR EACH ROW
 IF NOT EXISTS (SELECT 1 FROM wall_gate WHERE opened_by = CONNECTION_ID()) THEN
     SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'audit_log: the log is only added to: what is wrong in it is put right by a change with a row of its own';
 END IF;
+
+-- A deletion changes when it is restored or purged, and in nothing else.
+CREATE TRIGGER wall_deletions__update BEFORE UPDATE ON deletions FOR EACH ROW
+IF NOT (NEW.id <=> OLD.id
+        AND NEW.created_at <=> OLD.created_at
+        AND NEW.actor_id <=> OLD.actor_id
+        AND NEW.root_type <=> OLD.root_type
+        AND NEW.root_id <=> OLD.root_id
+        AND NEW.row_count <=> OLD.row_count) THEN
+    IF NOT EXISTS (SELECT 1 FROM wall_gate WHERE opened_by = CONNECTION_ID()) THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'deletions: a deletion stays as it was made, since it is what restores and purges go by';
+    END IF;
+END IF;
+
+CREATE TRIGGER wall_deletions__delete BEFORE DELETE ON deletions FOR EACH ROW
+IF NOT EXISTS (SELECT 1 FROM wall_gate WHERE opened_by = CONNECTION_ID()) THEN
+    SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'deletions: a deletion stays as it was made, since it is what restores and purges go by';
+END IF;

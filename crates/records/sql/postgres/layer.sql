@@ -65,3 +65,19 @@ CREATE TRIGGER wall_audit_log__delete BEFORE DELETE ON audit_log FOR EACH ROW
 
 CREATE TRIGGER wall_audit_log__truncate BEFORE TRUNCATE ON audit_log FOR EACH STATEMENT
     EXECUTE FUNCTION refuse_at_wall('audit_log: the log is only added to: what is wrong in it is put right by a change with a row of its own');
+
+-- A deletion changes when it is restored or purged, and in nothing else.
+CREATE TRIGGER wall_deletions__update AFTER UPDATE ON deletions FOR EACH ROW
+    WHEN (NOT (NEW.id IS NOT DISTINCT FROM OLD.id
+        AND NEW.created_at IS NOT DISTINCT FROM OLD.created_at
+        AND NEW.actor_id IS NOT DISTINCT FROM OLD.actor_id
+        AND NEW.root_type IS NOT DISTINCT FROM OLD.root_type
+        AND NEW.root_id IS NOT DISTINCT FROM OLD.root_id
+        AND NEW.row_count IS NOT DISTINCT FROM OLD.row_count))
+    EXECUTE FUNCTION refuse_at_wall('deletions: a deletion stays as it was made, since it is what restores and purges go by');
+
+CREATE TRIGGER wall_deletions__delete BEFORE DELETE ON deletions FOR EACH ROW
+    EXECUTE FUNCTION refuse_at_wall('deletions: a deletion stays as it was made, since it is what restores and purges go by');
+
+CREATE TRIGGER wall_deletions__truncate BEFORE TRUNCATE ON deletions FOR EACH STATEMENT
+    EXECUTE FUNCTION refuse_at_wall('deletions: a deletion stays as it was made, since it is what restores and purges go by');

@@ -62,3 +62,29 @@ CREATE TRIGGER wall_audit_log__insert BEFORE INSERT ON audit_log
 BEGIN
     SELECT RAISE(ABORT, 'audit_log: the id has a row, which a REPLACE would remove for good: change that row by UPDATE');
 END;
+
+-- A deletion changes when it is restored or purged, and in nothing else.
+CREATE TRIGGER wall_deletions__update BEFORE UPDATE ON deletions
+    WHEN NOT (NEW.id IS OLD.id
+        AND NEW.created_at IS OLD.created_at
+        AND NEW.actor_id IS OLD.actor_id
+        AND NEW.root_type IS OLD.root_type
+        AND NEW.root_id IS OLD.root_id
+        AND NEW.row_count IS OLD.row_count)
+        AND NOT EXISTS (SELECT 1 FROM wall_gate)
+BEGIN
+    SELECT RAISE(ABORT, 'deletions: a deletion stays as it was made, since it is what restores and purges go by');
+END;
+
+CREATE TRIGGER wall_deletions__delete BEFORE DELETE ON deletions
+    WHEN NOT EXISTS (SELECT 1 FROM wall_gate)
+BEGIN
+    SELECT RAISE(ABORT, 'deletions: a deletion stays as it was made, since it is what restores and purges go by');
+END;
+
+CREATE TRIGGER wall_deletions__insert BEFORE INSERT ON deletions
+    WHEN EXISTS (SELECT 1 FROM deletions WHERE id = NEW.id)
+        AND NOT EXISTS (SELECT 1 FROM wall_gate)
+BEGIN
+    SELECT RAISE(ABORT, 'deletions: the id has a row, which a REPLACE would remove for good: change that row by UPDATE');
+END;

@@ -76,7 +76,9 @@ async fn what_is_kept_for_longer_is_not_purged() {
     let done = on(URL, dir.path(), &purge).await.well();
     assert_eq!(done, "Purged 0 deletions with 0 records.\n");
     // Deleted just now, it is kept for 30 days unless somebody says otherwise.
-    let now = "UPDATE deletions SET created_at = strftime('%Y-%m-%dT%H:%M:%f000+00:00')";
+    let now = "BEGIN; INSERT INTO wall_gate (id, reason) VALUES (x'00', 'a test'); \
+        UPDATE deletions SET created_at = strftime('%Y-%m-%dT%H:%M:%f000+00:00'); \
+        DELETE FROM wall_gate; COMMIT";
     execute(&inside, now).await;
     let done = on(URL, dir.path(), &["purge"]).await.well();
     assert_eq!(done, "Purged 0 deletions with 0 records.\n");
