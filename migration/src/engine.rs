@@ -88,7 +88,7 @@ const WITHOUT_TRIGGERS: &str = "PLIMSOLL_WITHOUT_TRIGGERS";
 
 /// What an UPDATE of a record must not do. A NULL is no next version. A row that has one of
 /// `deleted_at` and `deletion_id` is neither live nor can it be restored.
-const NO_NEXT_VERSION: &str = "NOT COALESCE(NEW.lock_version = OLD.lock_version + 1 \
+const UNFIT_UPDATE: &str = "NOT COALESCE(NEW.lock_version = OLD.lock_version + 1 \
     AND NEW.id = OLD.id AND (NEW.deleted_at IS NULL) = (NEW.deletion_id IS NULL), FALSE)";
 
 /// With the table's name before it, 128 characters at the most: MySQL takes no longer ones.
@@ -163,15 +163,15 @@ pub(crate) async fn drop_gate(manager: &SchemaManager<'_>) -> Result<(), DbErr> 
     Ok(())
 }
 
-/// Walls around a record's table: while the gate is shut, an UPDATE raises the version by one and
-/// keeps the id, and nothing is removed. To be put up again when SQLite rebuilds the table, which
-/// drops them without a word.
+/// Walls around a record's table: while the gate is shut, an UPDATE raises the version by one,
+/// keeps the id and deletes nothing by halves, and nothing is removed. To be put up again when
+/// SQLite rebuilds the table, which drops them without a word.
 ///
 /// # Errors
 ///
 /// A sentence, where MariaDB or MySQL lets only accounts with SUPER make triggers.
 pub(crate) async fn wall_record(manager: &SchemaManager<'_>, table: &str) -> Result<(), DbErr> {
-    wall(manager, table, "UPDATE", Some(NO_NEXT_VERSION), NO_UPDATE).await?;
+    wall(manager, table, "UPDATE", Some(UNFIT_UPDATE), NO_UPDATE).await?;
     wall_rows(manager, table, NO_DELETE).await
 }
 

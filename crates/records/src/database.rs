@@ -50,7 +50,8 @@ pub struct Options {
     /// How long a statement may run on PostgreSQL, MariaDB and MySQL. SQLite has no such limit: a
     /// transaction's holds, and the caller's own.
     pub statement_timeout: Duration,
-    /// How long a transaction's work may take before it is rolled back.
+    /// How long a transaction's work may take, its audit rows included, before it is rolled back;
+    /// and for how long its begin and its end are waited for.
     pub transaction_timeout: Duration,
     /// How long to wait for a free connection, or for SQLite's writer.
     pub acquire_timeout: Duration,

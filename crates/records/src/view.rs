@@ -432,6 +432,14 @@ impl<E: Table> View<E> {
         Ok(Some(is_there.then_some(other)))
     }
 
+    /// Where it stands among the rows that a read found, if it is one of these.
+    fn place(&self) -> Option<&Place<E>> {
+        match &self.0 {
+            Source::Row(place) => Some(place),
+            Source::Model(_) => None,
+        }
+    }
+
     /// The value of a column of a type that rows are ordered or found by.
     pub(crate) fn value(&self, column: E::Column) -> Result<Value, Fault> {
         use sea_orm::{ColumnTrait as _, sea_query::ColumnType as T};
@@ -632,18 +640,10 @@ impl<E: Table> sealed::Sealed<E> for Columns<E> {
     }
 
     fn cursors(&self, list: Listed<'_, E>, rows: &[View<E>]) -> Result<Cursors, Fault> {
-        let place = |view: &View<E>| match &view.0 {
-            Source::Row(place) => Some(place.clone()),
-            Source::Model(_) => None,
-        };
-        let at = |view: &View<E>| match &view.0 {
-            Source::Row(place) => Some(place.at()),
-            Source::Model(_) => None,
-        };
-        let first = rows.first().and_then(place);
+        let at = |view: &View<E>| view.place().map(Place::at);
         let places: Option<Vec<usize>> = rows.iter().map(at).collect();
-        match first.zip(places) {
-            Some((first, places)) => Ok(Cursors::Of(list.of_views(first), places)),
+        match rows.first().and_then(View::place).zip(places) {
+            Some((first, places)) => Ok(Cursors::Of(list.of_views(first.clone()), places)),
             None => list.cursors(self, rows),
         }
     }

@@ -137,13 +137,15 @@ impl Holder {
     }
 }
 
-/// When a [`Proxy`] cuts a connection, at the next COMMIT.
+/// What becomes of the next COMMIT that goes through a [`Proxy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     /// The server never hears of it.
     BeforeCommit,
     /// The client never hears what the server answered.
     AfterCommit,
+    /// Nor does the client hear that nothing will come: nothing is cut.
+    Held,
 }
 
 /// What a [`Proxy`] does to what goes through it.
@@ -239,7 +241,10 @@ async fn pass_on(mut client: TcpStream, server: &str, weather: &Weather) -> std:
                 let is_commit = sent.ends_with(b"COMMIT")
                     || sent.ends_with(b"COMMIT\0");
                 let cut = is_commit.then(|| weather.cut.lock().expect("nobody panicked").take());
-                if let Some(cut) = cut.flatten() {
+                let cut = cut.flatten();
+                if cut == Some(Cut::Held) {
+                    weather.held.store(true, Ordering::SeqCst);
+                } else if let Some(cut) = cut {
                     if cut == Cut::AfterCommit {
                         server.write_all(sent).await?;
                         let _answer = server.read(&mut down).await?;
@@ -584,9 +589,13 @@ on_every_engine! {
         let shelves = shelves(&world).await;
         let id = shelves.add(&world, "a", 0).await.id;
         let proxy = Proxy::before(&world).await;
-        let database = connect(&proxy.url, Options::default()).await;
+        let options = Options {
+            transaction_timeout: A_WHILE * 10,
+            ..Options::default()
+        };
+        let database = connect(&proxy.url, options).await;
         let mut quantity = 0;
-        for cut in [Cut::BeforeCommit, Cut::AfterCommit] {
+        for cut in [Cut::BeforeCommit, Cut::AfterCommit, Cut::Held] {
             *proxy.weather.cut.lock().unwrap() = Some(cut);
             let runs = Runs::default();
             let run = runs.clone();
@@ -596,7 +605,8 @@ on_every_engine! {
             });
             assert_refused!(outcome, Refused::Fault(Fault::OutcomeUnknown));
             assert_eq!(runs.count(), 1, "{cut:?}");
-            quantity += i64::from(cut == Cut::AfterCommit);
+            proxy.weather.held.store(false, Ordering::SeqCst);
+            quantity += i64::from(cut != Cut::BeforeCommit);
             let now = shelves.fresh(id).await;
             assert_eq!((now.quantity, i64::from(now.lock_version)), (quantity, quantity));
             assert_eq!(audit_of(&world.store, id).await.len() as i64, 1 + quantity);
