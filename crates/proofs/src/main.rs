@@ -271,8 +271,9 @@ async fn prove(
     Ok(report)
 }
 
-/// The most findings of one kind that are written out.
+/// The most findings of one kind that are written out, and the most characters of each.
 const SHOWN: usize = 10;
+const LONGEST: usize = 4_000;
 
 fn say(report: &Report, history: &Path) {
     let findings = &report.findings;
@@ -283,7 +284,7 @@ fn say(report: &Report, history: &Path) {
         ("wrong", &findings.wrong),
     ] {
         for what in found.iter().take(SHOWN) {
-            eprintln!("  {kind:<8} {what:.1000}");
+            eprintln!("  {kind:<8} {what:.LONGEST$}");
         }
         if found.len() > SHOWN {
             eprintln!("  {kind:<8} and {} more", found.len() - SHOWN);

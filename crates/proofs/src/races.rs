@@ -1,6 +1,7 @@
 //! Proof 4: deletions, updates, restorations and creations race on one parent with children. The
 //! end state, and every answer, is one that some serial order gives, in which nothing comes
-//! before what had been answered when it was sent.
+//! before what had been answered when it was sent. What may have been carried out by an earlier
+//! attempt than the one that was answered may be carried out later as well.
 //!
 //! A family is a category, two below it, one below those, and a post in one of them. Deleting a
 //! category takes along those below it and is refused while a live post is in one of them; nothing
@@ -65,13 +66,15 @@ enum Act {
 enum Became {
     Done,
     Refused,
-    /// Either.
+    /// Either, and at any time after it began: a server carries on with an attempt that its
+    /// client has given up, also when the next attempt has been refused meanwhile.
     Unclear,
 }
 
 /// An operation as the check sees it.
 #[derive(Clone, Debug)]
 struct Step {
+    key: String,
     act: Act,
     became: Became,
     began: Duration,
@@ -129,11 +132,7 @@ pub(crate) async fn prove(
     for race in &races {
         let end = race.end(&rows)?;
         if !has_order(&race.members, &race.start, &race.steps, &end) {
-            let name = race.members.first().and_then(|member| member.id.clone());
-            proved.findings.wrong(format!(
-                "no serial order gives the end of the family of {name:?}: {:?} came to {end:?}",
-                race.steps
-            ));
+            proved.findings.wrong(told(race, &end));
         }
     }
     proved.sent = races.into_iter().flat_map(|race| race.sent).collect();
@@ -270,6 +269,7 @@ async fn race(team: &mut [Client], admin: &Token, name: &str) -> anyhow::Result<
         });
         race.start.push(None);
         race.steps.push(Step {
+            key: sent.key.clone(),
             act,
             became,
             began: sent.began,
@@ -437,7 +437,10 @@ fn go_on(
     left.iter().any(|&at| {
         let step = &steps[at];
         // What was answered before this was sent comes first.
-        if left.iter().any(|&other| steps[other].ended < step.began) {
+        let comes_first = |&other: &usize| {
+            steps[other].became != Became::Unclear && steps[other].ended < step.began
+        };
+        if left.iter().any(comes_first) {
             return false;
         }
         let after = apply(members, states, step.act);
@@ -557,6 +560,27 @@ fn is_end(members: &[Member], states: &States, end: &End) -> bool {
     alike && distinct.len() == deletions.len()
 }
 
+/// A race without an order, in lines.
+fn told(race: &Race, end: &End) -> String {
+    let mut lines = vec!["no serial order gives the end of this family:".to_owned()];
+    let mut steps: Vec<&Step> = race.steps.iter().collect();
+    steps.sort_unstable_by_key(|step| step.began);
+    for step in steps {
+        let Step { key, act, .. } = step;
+        let (began, ended) = (step.began.as_micros(), step.ended.as_micros());
+        lines.push(format!(
+            "{began} to {ended} µs  {key}  {act:?}: {:?}",
+            step.became
+        ));
+    }
+    for (at, (member, row)) in race.members.iter().zip(end).enumerate() {
+        if let Some(id) = &member.id {
+            lines.push(format!("{at}  {id}  below {:?}: {row:?}", member.parent));
+        }
+    }
+    lines.join("\n           ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -582,6 +606,7 @@ mod tests {
 
     fn step(act: Act, became: Became, began: u64, ended: u64) -> Step {
         Step {
+            key: String::new(),
             act,
             became,
             began: Duration::from_millis(began),
@@ -639,6 +664,35 @@ mod tests {
             step(DELETE, Became::Done, 5, 9),
         ];
         assert!(has_order(&members, &start, &unclear, &end));
+    }
+
+    #[test]
+    fn what_was_refused_after_another_attempt_may_come_later() {
+        let (members, start) = family();
+        // The second attempt was refused because of the post; the first one comes when it is gone.
+        let start: States = start.iter().map(|_| start[0]).collect();
+        let late = |became| {
+            [
+                step(DELETE, became, 0, 4),
+                step(Act::Delete { who: 2, seen: 0 }, Became::Done, 5, 9),
+            ]
+        };
+        let end = vec![
+            row(1, Some("d")),
+            row(1, Some("d")),
+            row(1, Some("the post's")),
+        ];
+        assert!(has_order(&members, &start, &late(Became::Unclear), &end));
+        assert!(!has_order(&members, &start, &late(Became::Refused), &end));
+        assert!(!has_order(&members, &start, &late(Became::Done), &end));
+        // Never before it was sent.
+        let before = [
+            step(Act::Create { who: 2 }, Became::Refused, 0, 4),
+            step(DELETE, Became::Unclear, 5, 9),
+        ];
+        let (_, start) = family();
+        let end = vec![row(1, Some("d")), row(1, Some("d")), None];
+        assert!(!has_order(&members, &start, &before, &end));
     }
 
     #[test]
