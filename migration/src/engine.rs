@@ -292,10 +292,14 @@ async fn wall(
             format!("CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW {body}")
         }
     };
-    drop_wall(manager, table, event).await?;
-    match manager.get_connection().execute_unprepared(&trigger).await {
+    let made = async {
+        drop_wall(manager, table, event).await?;
+        run(manager, &[&trigger]).await
+    };
+    match made.await {
+        // One that was there stays.
         Err(error) if is_for_super_alone(&error) => without_triggers(),
-        made => made.map(|_| ()),
+        made => made,
     }
 }
 

@@ -4,8 +4,19 @@
 //! A key belongs to an actor and to one mutation with its input. Its row is written before the
 //! work: a second request with the same key waits for the first one's end. What is kept is which
 //! records came of it, not the response. What was refused is rolled back, its key with it.
+//!
+//! A client that gave a request up and sent it again must not find the first one done after the
+//! second was refused. So a request whose client has left before its key was written is not done.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -151,12 +162,14 @@ impl Store {
     /// is there no longer, or no longer to be seen.
     ///
     /// With a key, a commit whose answer was lost is not left at that: the request is done again,
-    /// and the key tells whether it was done already.
+    /// and the key tells whether it was done already. If the caller goes away, the command runs
+    /// to its end if the key was written by then, and else does nothing.
     ///
     /// # Errors
     ///
     /// As for [`write`](Self::write), and [`Error::Invalid`] if the key was used for another
-    /// request.
+    /// request. [`Error::OutcomeUnknown`] also when a commit's answer was lost and the key could
+    /// not be asked afterwards.
     pub async fn write_once<T, F>(
         &self,
         request: &Request,
@@ -171,14 +184,23 @@ impl Store {
             return self.write(request, command).await.map(Some);
         };
         let lifetime = self.settings().key_lifetime;
-        let mut tries = 0;
+        let caller = Arc::new(());
+        let (mut tries, mut may_be_done) = (0, false);
         loop {
             tries += 1;
-            let (key, command) = (key.clone(), command.clone());
+            let was_free = Arc::new(AtomicBool::new(false));
+            let (key, command, free) = (key.clone(), command.clone(), was_free.clone());
+            let waiting = Arc::downgrade(&caller);
             let done = self.write(request, move |tx| {
                 Box::pin(async move {
-                    match claim(tx, actor, &key, lifetime).await? {
+                    let claim = claim(tx, actor, &key, lifetime).await?;
+                    free.fetch_or(matches!(claim, Claim::New(_)), Ordering::SeqCst);
+                    match claim {
                         Claim::Done(ids) => Ok(Once::Before(ids)),
+                        // Sent again meanwhile, it may have been refused: that answer stands.
+                        Claim::New(_) if waiting.strong_count() == 0 => {
+                            Err(Error::Unavailable(Timing::Timeout))
+                        }
                         Claim::New(id) => {
                             let answer = command(tx).await?;
                             keep(tx, id, answer.parts()).await?;
@@ -187,19 +209,31 @@ impl Store {
                     }
                 })
             });
-            match done.await {
+            let error = match done.await {
                 Ok(Once::Now(answer)) => return Ok(Some(answer)),
                 Ok(Once::Before(ids)) => {
-                    let mut found = T::Of::again(&self.read(), &request.viewer, &ids).await?;
-                    let parts = ids.iter().map(|id| found.remove(id)).collect();
-                    return Ok(T::made_of(parts));
+                    match T::Of::again(&self.read(), &request.viewer, &ids).await {
+                        Ok(mut found) => {
+                            let parts = ids.iter().map(|id| found.remove(id)).collect();
+                            return Ok(T::made_of(parts));
+                        }
+                        Err(error) => error,
+                    }
                 }
-                Err(Error::OutcomeUnknown) if tries < TRIES => {
+                Err(error) => error,
+            };
+            match error {
+                Error::OutcomeUnknown if tries < TRIES => {
+                    may_be_done = true;
                     let most = PAUSE.saturating_mul(1 << tries);
                     let pause = rand::rng().random_range(Duration::ZERO..most);
                     tokio::time::sleep(pause).await;
                 }
-                Err(error) => return Err(error),
+                // Only a key that was free says that nothing was done before.
+                _ if may_be_done && !was_free.load(Ordering::SeqCst) => {
+                    return Err(Error::OutcomeUnknown);
+                }
+                error => return Err(error),
             }
         }
     }

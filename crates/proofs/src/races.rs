@@ -66,8 +66,8 @@ enum Act {
 enum Became {
     Done,
     Refused,
-    /// Either, and at any time after it began: a server carries on with an attempt that its
-    /// client has given up, also when the next attempt has been refused meanwhile.
+    /// Either, and at any time after it began: a server that does not know yet that its client
+    /// has given an attempt up carries on with it, also when the next one was refused meanwhile.
     Unclear,
 }
 

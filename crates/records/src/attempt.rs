@@ -77,6 +77,29 @@ impl Damage {
     }
 }
 
+/// A statement that has begun. Dropped before it [ends](Self::ends), it damages its transaction: it
+/// took longer than its caller waited, and what is left of its answer would be taken for that of
+/// the next.
+pub(crate) struct Begun<'a>(Option<&'a Damage>);
+
+impl<'a> Begun<'a> {
+    pub(crate) fn in_transaction(damage: Option<&'a Damage>) -> Self {
+        Self(damage)
+    }
+
+    pub(crate) fn ends(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some(damage) = self.0 {
+            damage.after(&Fault::Transient(Timing::Timeout));
+        }
+    }
+}
+
 impl Tx {
     /// Runs a part of this transaction that may fail by itself: when `work` answers `Err`, what
     /// it did is undone, its audit entries with it, and the transaction goes on as if it had not

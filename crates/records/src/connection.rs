@@ -86,9 +86,9 @@ enum State {
     Clean,
     /// A statement began and did not end: sqlx waits for its end.
     Busy,
-    /// A transaction began and did not end: it must be closed.
+    /// Something began that others must not find: it must be closed.
     Open,
-    /// So did a statement of it.
+    /// So must it, and nobody knows what it would answer next.
     OpenBusy,
 }
 
@@ -111,29 +111,16 @@ impl<DB: sqlx::Database> Lane<DB> {
             connection: None,
             state: State::Clean,
         };
-        let idle = self.idle().pop();
-        borrowed.connection = match idle {
-            Some(idle) if which == Which::Any && idle.1.elapsed() < LEASE => Some(idle),
+        borrowed.connection = self.idle().pop();
+        let lent = borrowed
+            .connection
+            .as_ref()
+            .map(|(_, since)| since.elapsed());
+        if which == Which::Fresh || lent.is_none_or(|lent| lent >= LEASE) {
             // In a box, once a second: it is large, and part of each statement's future.
-            idle => Some((Box::pin(self.another(idle)).await?, Instant::now())),
-        };
-        Ok(borrowed)
-    }
-
-    /// A connection from the pool, which one that is idle goes back to.
-    async fn another(
-        &self,
-        idle: Option<(PoolConnection<DB>, Instant)>,
-    ) -> Result<PoolConnection<DB>, Fault> {
-        if let Some((mut connection, _)) = idle {
-            // One that has fallen silent would keep its place in the pool for as long as the network
-            // takes to notice.
-            let answer = tokio::time::timeout(self.patience / 2, connection.ping()).await;
-            if !matches!(answer, Ok(Ok(()))) {
-                connection.close_on_drop();
-            }
+            Box::pin(borrowed.renew()).await?;
         }
-        Ok(self.pool.acquire().await?)
+        Ok(borrowed)
     }
 
     async fn permit(&self) -> Result<SemaphorePermit<'_>, Fault> {
@@ -181,6 +168,25 @@ impl<DB: sqlx::Database> Drop for Borrowed<DB> {
 }
 
 impl<DB: sqlx::Database> Borrowed<DB> {
+    /// Takes a connection from the pool, to which the one that is there goes back.
+    async fn renew(&mut self) -> Result<(), Fault> {
+        if let Some((connection, _)) = &mut self.connection {
+            // Whoever gives up meanwhile leaves an answer behind, which sqlx does not wait for on
+            // MariaDB and MySQL: the next statement would take it for its own.
+            self.state = State::OpenBusy;
+            // One that has fallen silent would keep its place in the pool for as long as the
+            // network takes to notice.
+            let answer = tokio::time::timeout(self.lane.patience / 2, connection.ping()).await;
+            if !matches!(answer, Ok(Ok(()))) {
+                connection.close_on_drop();
+            }
+            self.connection = None;
+            self.state = State::Clean;
+        }
+        self.connection = Some((self.lane.pool.acquire().await?, Instant::now()));
+        Ok(())
+    }
+
     /// The connection, for one statement: until it has [ended](Self::end) it cannot be lent again.
     fn start(&mut self) -> Result<(State, &mut DB::Connection), Fault> {
         let before = self.state;
@@ -195,10 +201,15 @@ impl<DB: sqlx::Database> Borrowed<DB> {
     }
 
     fn end<T>(&mut self, before: State, done: Result<T, sqlx::Error>) -> Result<T, Fault> {
+        // Of what else goes wrong, some of the answer may be left.
+        let is_whole = matches!(done, Ok(_) | Err(sqlx::Error::Database(_)));
         let done = done.map_err(Fault::from);
-        if !matches!(done, Err(Fault::Transient(Timing::ConnectionLost))) {
-            self.state = before;
-        }
+        let is_lost = matches!(done, Err(Fault::Transient(Timing::ConnectionLost)));
+        self.state = if is_whole && !is_lost {
+            before
+        } else {
+            State::OpenBusy
+        };
         done
     }
 }
@@ -296,26 +307,35 @@ impl Lease {
         begun
     }
 
-    /// Commits the transaction. A server that does not answer within `patience` may have done so
-    /// or not; SQLite's is a call, which always answers.
+    /// Commits the transaction, of which no statement was given up. A server that does not answer
+    /// within `patience`, or nothing that can be understood, may have done so or not; SQLite's is
+    /// a call, which always answers.
     pub(crate) async fn commit(&mut self, patience: Duration) -> Result<(), Fault> {
-        self.end("COMMIT", patience)
-            .await
-            .unwrap_or(Err(Fault::OutcomeUnknown))
+        if self.is_out_of_step() {
+            return Err(Fault::internal("a transaction's connection is out of step"));
+        }
+        match self.end("COMMIT", patience).await {
+            Some(Err(fault)) if !self.is_out_of_step() => Err(fault),
+            Some(Ok(())) => Ok(()),
+            _ => Err(Fault::OutcomeUnknown),
+        }
     }
 
     /// Rolls the transaction back, or leaves that to the server, which does it once the connection
     /// is closed: where it does not answer within `patience`, and on MariaDB and MySQL where a
     /// statement was given up, of whose answer sqlx would take the rest for that of the ROLLBACK.
     pub(crate) async fn roll_back(&mut self, patience: Duration) -> Result<(), Fault> {
-        if let Self::MySql(borrowed) = self
-            && borrowed.state == State::OpenBusy
-        {
+        if matches!(self, Self::MySql(_)) && self.is_out_of_step() {
             return Ok(());
         }
         self.end("ROLLBACK", patience)
             .await
             .unwrap_or(Err(Fault::Transient(Timing::Timeout)))
+    }
+
+    /// Whether nobody knows what the connection would answer next.
+    fn is_out_of_step(&self) -> bool {
+        each!(self, Lease, borrowed => borrowed.state == State::OpenBusy)
     }
 
     /// `None`: there was no answer in time.

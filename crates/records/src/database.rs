@@ -29,7 +29,7 @@ use uuid::Uuid;
 
 use crate::{
     Counts, Fault, Isolation, Register, Retry, Timing,
-    attempt::Damage,
+    attempt::{Begun, Damage},
     audit::{self, Entry},
     change::Mint,
     connection::{self, Connections, Lane, Lease, Which},
@@ -418,9 +418,6 @@ impl Database {
         match outcome {
             Ok(value) => match lease.commit(patience).await {
                 Ok(()) => Ok(value),
-                Err(Fault::Transient(Timing::ConnectionLost)) => {
-                    Err(Failed::for_good(Fault::OutcomeUnknown.into()))
-                }
                 // The one refusal that says for certain that nothing was committed.
                 Err(fault @ Fault::Transient(Timing::Contention)) => Err(fault.into()),
                 Err(fault) => Err(Failed::for_good(fault.into())),
@@ -730,7 +727,12 @@ impl Conn<'_> {
                     done => done,
                 }
             }
-            On::Tx(lease, _) => ask.on(&mut *lease.lock().await).await,
+            On::Tx(lease, _) => {
+                let begun = Begun::in_transaction(self.damage);
+                let done = ask.on(&mut *lease.lock().await).await;
+                begun.ends();
+                done
+            }
         };
         if let (Some(observer), Some(begun)) = (self.observer, begun) {
             observer(&Statement {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use plimsoll_domain::{
-    Error, Request, Result, Store, Viewer,
+    Error, Request, Result, Settings, Store, Viewer,
     account::Account,
     id::AccountId,
     idempotency::{Key, MAX_KEY},
@@ -17,11 +17,15 @@ use plimsoll_domain::{
     user::User,
 };
 use plimsoll_entity::{idempotency_key, transfer as transfer_entity};
-use plimsoll_records::Rows;
-use plimsoll_testkit::{World, on_every_engine};
+use plimsoll_records::{Options, Rows};
+use plimsoll_testkit::{Engine, World, on_every_engine};
 use sea_orm::ConnectionTrait as _;
+use tokio::sync::Semaphore;
 
-use crate::support::*;
+use crate::{
+    retrying::{A_WHILE, Cut, Proxy, tries},
+    support::*,
+};
 
 /// Two users with an account each; the first has money.
 struct Two {
@@ -71,6 +75,22 @@ async fn keys(world: &World) -> Vec<idempotency_key::Model> {
     let rows = Rows::<idempotency_key::Entity>::live();
     let all = rows.all(10_000, &world.store.read()).await;
     all.expect("keys can be read")
+}
+
+/// A transaction that says when it is open, and is so until the second semaphore is closed.
+async fn wait_inside(
+    store: &Store,
+    request: &Request,
+    (inside, until): (Arc<Semaphore>, Arc<Semaphore>),
+) -> Result<()> {
+    let write = store.write(request, move |_| {
+        Box::pin(async move {
+            inside.add_permits(1);
+            let _ = until.acquire().await;
+            Ok(())
+        })
+    });
+    write.await
 }
 
 async fn transfers(world: &World) -> u64 {
@@ -163,6 +183,60 @@ on_every_engine! {
         let again = once(&world.store, by(), "key", two.input(30)).await.unwrap();
         assert_eq!(done, again);
         assert_eq!(two.balances(&world).await, (10, 30));
+    }
+
+    async fn a_request_whose_client_left_before_it_had_its_key_is_not_done(world) {
+        let two = two(&world, 100).await;
+        let by = || world.as_user(&two.people.ada);
+        // As many as may write at once: half of a test's connections.
+        let writers = if world.engine == Engine::Sqlite { 1 } else { 2 };
+        let (inside, busy) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let writes = (0..writers).map(|_| {
+            let (store, request) = (world.store.clone(), system(&world));
+            let (inside, busy) = (inside.clone(), busy.clone());
+            tokio::spawn(async move { wait_inside(&store, &request, (inside, busy)).await })
+        });
+        let writes: Vec<_> = writes.collect();
+        let _all = inside.acquire_many(writers).await.unwrap();
+        let left = once(&world.store, by(), "key", two.input(30));
+        tokio::time::timeout(Duration::from_millis(300), left).await.expect_err("it waits");
+        busy.close();
+        for write in writes {
+            write.await.unwrap().unwrap();
+        }
+        world.store.database().writes_done().await;
+        assert_eq!(two.balances(&world).await, (100, 0));
+        assert!(keys(&world).await.is_empty());
+        // It can be sent again.
+        once(&world.store, by(), "key", two.input(30)).await.unwrap().expect("it is done");
+        assert_eq!(two.balances(&world).await, (70, 30));
+    }
+
+    async fn a_request_whose_client_left_after_it_had_its_key_is_done_once(world) {
+        let two = two(&world, 100).await;
+        let by = || world.as_user(&two.people.ada);
+        let (from, to, amount) = two.input(30);
+        let command = TransferFunds { from, to, amount };
+        let key = Key::new("key", format!("{command:?}").as_bytes()).unwrap();
+        let (begun, goes_on) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let request = by();
+        let (viewer, inside) = (request.viewer, (begun.clone(), goes_on.clone()));
+        let left = world.store.write_once(&request, Some(key), move |tx| {
+            Box::pin(async move {
+                inside.0.add_permits(1);
+                let _ = inside.1.acquire().await;
+                transfer::transfer(tx, &viewer, command).await
+            })
+        });
+        tokio::select! {
+            done = left => panic!("it was not left: {done:?}"),
+            _ = begun.acquire() => {}
+        }
+        goes_on.close();
+        // The second one waits for the first one's end.
+        once(&world.store, by(), "key", two.input(30)).await.unwrap().expect("it is done");
+        assert_eq!(two.balances(&world).await, (70, 30));
+        assert_eq!((transfers(&world).await, keys(&world).await.len()), (2, 1));
     }
 
     async fn an_expired_key_is_free_and_is_taken_once(world) {
@@ -314,5 +388,30 @@ on_every_engine! {
         assert_eq!((two.balances(&world).await, transfers(&world).await), ((70, 30), 2));
         let again = work(Some(key)).await.unwrap();
         assert_eq!(again.map(|transfer| transfer.id), Some(done.id));
+    }
+
+    // It is part of this process.
+    async fn a_commit_that_nobody_answers_is_not_said_to_have_changed_nothing(world) on [Postgres, MariaDb] {
+        let two = two(&world, 100).await;
+        let by = || world.as_user(&two.people.ada);
+        let proxy = Proxy::before(&world).await;
+        let options = Options {
+            transaction_timeout: A_WHILE * 4,
+            acquire_timeout: A_WHILE * 4,
+            retry: tries(1),
+            ..Options::default()
+        };
+        let store = Store::connect(&proxy.url, options, Settings::default()).await.unwrap();
+        // Nor does anybody answer when the key is looked for.
+        *proxy.weather.cut.lock().unwrap() = Some(Cut::Held);
+        let lost = once(&store, by(), "key", two.input(30)).await;
+        assert_refused!(lost, Error::OutcomeUnknown);
+        proxy.weather.held.store(false, Ordering::SeqCst);
+        assert_eq!(two.balances(&world).await, (70, 30));
+        once(&store, by(), "key", two.input(30)).await.unwrap().expect("it is done");
+        assert_eq!(two.balances(&world).await, (70, 30));
+        // What was free is known not to be done.
+        let refused = once(&store, by(), "other", two.input(1_000)).await;
+        assert_refused!(refused, Error::InsufficientFunds { .. });
     }
 }

@@ -1,5 +1,6 @@
 use std::{
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -7,8 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::poll;
 use plimsoll_records::{
-    Adjustment, Database, Fault, Isolation, Options, Refused, Register, Retry, Rows, Timing,
+    Adjustment, Database, Fault, Isolation, Options, Refused, Register, Retry, Rows, Timing, Tx,
     Version, Writer,
 };
 use plimsoll_testkit::{Engine, World, on_every_engine};
@@ -28,7 +30,7 @@ use crate::{
 };
 
 const TIMEOUT: Fault = Fault::Transient(Timing::Timeout);
-const A_WHILE: Duration = Duration::from_millis(150);
+pub(crate) const A_WHILE: Duration = Duration::from_millis(150);
 const FOR_EVER: Duration = Duration::from_secs(600);
 
 /// How often a work ran: all of its clones count together.
@@ -81,7 +83,7 @@ fn hasty(retry: Retry) -> Options {
 }
 
 /// Tries without a pause worth mentioning.
-fn tries(tries: u32) -> Retry {
+pub(crate) fn tries(tries: u32) -> Retry {
     Retry {
         tries,
         base: Duration::from_millis(1),
@@ -139,7 +141,7 @@ impl Holder {
 
 /// What becomes of the next COMMIT that goes through a [`Proxy`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
+pub(crate) enum Cut {
     /// The server never hears of it.
     BeforeCommit,
     /// The client never hears what the server answered.
@@ -150,10 +152,10 @@ enum Cut {
 
 /// What a [`Proxy`] does to what goes through it.
 #[derive(Default)]
-struct Weather {
-    cut: Mutex<Option<Cut>>,
+pub(crate) struct Weather {
+    pub(crate) cut: Mutex<Option<Cut>>,
     /// Whether answers wait.
-    held: AtomicBool,
+    pub(crate) held: AtomicBool,
     /// How many connections were made.
     made: AtomicUsize,
     /// The first so many of them are silent: nothing arrives, and nothing is closed.
@@ -161,17 +163,17 @@ struct Weather {
 }
 
 /// A way to a world's server that can be cut.
-struct Proxy {
-    url: String,
+pub(crate) struct Proxy {
+    pub(crate) url: String,
     address: SocketAddr,
     server: String,
-    weather: Arc<Weather>,
+    pub(crate) weather: Arc<Weather>,
     /// Dropped connections are closed; none is accepted meanwhile.
     open: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
-    async fn before(world: &World) -> Self {
+    pub(crate) async fn before(world: &World) -> Self {
         let url = &world.database.url;
         let (front, rest) = url.split_once("://").expect("it is a URL");
         let (authority, path) = rest.split_once('/').expect("it names a database");
@@ -267,6 +269,18 @@ async fn pass_on(mut client: TcpStream, server: &str, weather: &Weather) -> std:
             }
         }
     }
+}
+
+/// A statement of a transaction that is given up when it has begun.
+async fn begin_to_read(tx: &mut Tx, id: Uuid) {
+    // It may be answered at once.
+    for _ in 0..10_000 {
+        let row = Rows::<Entity>::live().by_id(id);
+        if poll!(pin!(row.one(tx))).is_pending() {
+            return;
+        }
+    }
+    panic!("each statement was answered at once");
 }
 
 /// Takes one from a shelf, unless that would be the last of all. The first time it waits for the
@@ -687,6 +701,56 @@ on_every_engine! {
         let next = add_one(&database, writer(&world), id);
         assert_eq!(tokio::time::timeout(A_WHILE * 60, next).await, Ok(Ok(())));
         assert_eq!(shelves.fresh(id).await.quantity, 1);
+    }
+
+    async fn a_write_that_gives_a_statement_up_is_not_committed(world) {
+        let shelves = shelves(&world).await;
+        let id = shelves.add(&world, "a", 0).await.id;
+        let database = connect(&world.database.url, hasty(tries(1))).await;
+        for in_attempt in [false, true] {
+            let outcome = layer!(database, world, |tx| async {
+                one_more(id).apply(tx).await?;
+                if in_attempt {
+                    let attempt = tx.attempt(|tx| Box::pin(async move {
+                        begin_to_read(tx, id).await;
+                        Ok::<_, Refused<Entity>>(())
+                    }));
+                    assert!(attempt.await.is_err());
+                } else {
+                    begin_to_read(tx, id).await;
+                }
+                Ok::<_, Refused<Entity>>(())
+            });
+            assert_refused!(outcome, Refused::Fault(TIMEOUT));
+            assert_eq!(shelves.fresh(id).await.quantity, 0);
+        }
+        assert_eq!(add_one(&database, writer(&world), id).await, Ok(()));
+        assert_eq!(shelves.fresh(id).await.quantity, 1);
+    }
+
+    // It is part of this process.
+    async fn who_gives_up_while_a_connection_is_tested_leaves_no_answer_behind(world) on [Postgres, MariaDb] {
+        let shelves = shelves(&world).await;
+        let ids = [shelves.add(&world, "a", 0).await.id, shelves.add(&world, "b", 0).await.id];
+        let proxy = Proxy::before(&world).await;
+        // One connection that reads.
+        let options = Options { max_connections: 2, ..Options::default() };
+        let database = connect(&proxy.url, options).await;
+        let read = async |id: Uuid| {
+            let row = Rows::<Entity>::live().by_id(id).one(&database.read()).await;
+            row.expect("it can be read").map(|row| row.id)
+        };
+        for id in ids {
+            assert_eq!(read(id).await, Some(id));
+        }
+        // Connections are lent for a second before they are tested again.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        proxy.weather.held.store(true, Ordering::SeqCst);
+        tokio::time::timeout(A_WHILE, read(ids[0])).await.expect_err("nobody answers");
+        proxy.weather.held.store(false, Ordering::SeqCst);
+        for id in [ids, ids].concat() {
+            assert_eq!(read(id).await, Some(id));
+        }
     }
 
     // It is part of this process.
