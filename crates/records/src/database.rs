@@ -901,6 +901,7 @@ async fn sqlite(url: &str, options: &Options) -> Result<Opened, String> {
             opened => break opened.map_err(cannot)?,
         }
     };
+    may_be_written(&writer).await.map_err(cannot)?;
     let reader: SqlitePool = SqlitePoolOptions::new()
         .max_connections(options.sqlite_readers())
         .acquire_timeout(options.acquire_timeout)
@@ -912,6 +913,18 @@ async fn sqlite(url: &str, options: &Options) -> Result<Opened, String> {
         writer: Connections::Sqlite(Lane::new(writer)),
         reader: Connections::Sqlite(Lane::new(reader)),
     })
+}
+
+/// Refuses a file that may be read only: where its write-ahead log was left behind, SQLite opens
+/// it all the same.
+async fn may_be_written(writer: &SqlitePool) -> Result<(), sqlx::Error> {
+    // There, BEGIN IMMEDIATE alone begins to read. The version is nobody's, and stays as it is.
+    let write = "BEGIN IMMEDIATE; PRAGMA user_version = 1; ROLLBACK";
+    match writer.execute(write).await {
+        // Somebody else writes.
+        Err(error) if matches!(Fault::of(&error), Fault::Transient(_)) => Ok(()),
+        written => written.map(|_| ()),
+    }
 }
 
 async fn postgres(url: &str, options: &Options, most: u32) -> Result<sqlx::PgPool, String> {

@@ -154,42 +154,51 @@ const NOBODY: u32 = 65534;
 
 #[tokio::test]
 async fn a_database_that_may_not_be_written_is_refused() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let url = "sqlite:posts.db";
-    on(url, dir.path(), &["migrate", "up"]).await.well();
-    let file = dir.path().join("posts.db");
-    let allow = |path: &Path, mode| {
-        let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(path, mode).expect("a mode can be set");
-    };
-    allow(&file, 0o444);
-    allow(dir.path(), 0o555);
-    let root = fs::write(dir.path().join("probe"), "").is_ok();
-    let program = |arguments: &[&str]| {
-        let mut command = command(dir.path(), arguments);
-        command.env("PLIMSOLL_LISTEN", "127.0.0.1:0");
-        if root {
-            // Modes do not hold back this user.
-            command.uid(NOBODY);
+    // Where the write-ahead log was left behind, SQLite can read it.
+    for is_log_left in [false, true] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = "sqlite:posts.db";
+        on(url, dir.path(), &["migrate", "up"]).await.well();
+        let file = dir.path().join("posts.db");
+        let open = connection(&format!("sqlite:{}", file.display())).await;
+        execute(&open, "PRAGMA user_version = 0").await;
+        if !is_log_left {
+            open.close_by_ref().await.expect("it can be closed");
         }
-        command
-    };
-    if root && program(&["--version"]).spawn().is_err() {
-        eprintln!("skipped: nobody else may run the program here");
-        return;
+        assert_eq!(dir.path().join("posts.db-wal").exists(), is_log_left);
+        let allow = |path: &Path, mode| {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(path, mode).expect("a mode can be set");
+        };
+        allow(&file, 0o444);
+        allow(dir.path(), 0o555);
+        let root = fs::write(dir.path().join("probe"), "").is_ok();
+        let program = |arguments: &[&str]| {
+            let mut command = command(dir.path(), arguments);
+            command.env("PLIMSOLL_LISTEN", "127.0.0.1:0");
+            if root {
+                // Modes do not hold back this user.
+                command.uid(NOBODY);
+            }
+            command
+        };
+        if root && program(&["--version"]).spawn().is_err() {
+            eprintln!("skipped: nobody else may run the program here");
+            return;
+        }
+        for arguments in [
+            vec!["serve"],
+            vec!["serve", "--migrate"],
+            vec!["seed"],
+            vec!["migrate", "down"],
+        ] {
+            let ended = end(program(&arguments).env("DATABASE_URL", url)).await;
+            ended.refused("posts.db");
+        }
+        // Neither can the demo be made in such a folder.
+        end(&mut program(&[])).await.refused("plimsoll.db");
+        allow(dir.path(), 0o755);
     }
-    for arguments in [
-        vec!["serve"],
-        vec!["serve", "--migrate"],
-        vec!["seed"],
-        vec!["migrate", "down"],
-    ] {
-        let ended = end(program(&arguments).env("DATABASE_URL", url)).await;
-        ended.refused("posts.db");
-    }
-    // Neither can the demo be made in such a folder.
-    end(&mut program(&[])).await.refused("plimsoll.db");
-    allow(dir.path(), 0o755);
 }
 
 #[tokio::test]
