@@ -193,15 +193,14 @@ impl Store {
             let waiting = Arc::downgrade(&caller);
             let done = self.write(request, move |tx| {
                 Box::pin(async move {
-                    let claim = claim(tx, actor, &key, lifetime).await?;
-                    free.fetch_or(matches!(claim, Claim::New(_)), Ordering::SeqCst);
-                    match claim {
+                    match claim(tx, actor, &key, lifetime).await? {
                         Claim::Done(ids) => Ok(Once::Before(ids)),
                         // Sent again meanwhile, it may have been refused: that answer stands.
                         Claim::New(_) if waiting.strong_count() == 0 => {
                             Err(Error::Unavailable(Timing::Timeout))
                         }
                         Claim::New(id) => {
+                            free.store(true, Ordering::SeqCst);
                             let answer = command(tx).await?;
                             keep(tx, id, answer.parts()).await?;
                             Ok(Once::Now(answer))
@@ -209,31 +208,29 @@ impl Store {
                     }
                 })
             });
-            let error = match done.await {
-                Ok(Once::Now(answer)) => return Ok(Some(answer)),
+            let done = match done.await {
+                Ok(Once::Now(answer)) => Ok(Some(answer)),
                 Ok(Once::Before(ids)) => {
-                    match T::Of::again(&self.read(), &request.viewer, &ids).await {
-                        Ok(mut found) => {
-                            let parts = ids.iter().map(|id| found.remove(id)).collect();
-                            return Ok(T::made_of(parts));
-                        }
-                        Err(error) => error,
-                    }
+                    let found = T::Of::again(&self.read(), &request.viewer, &ids).await;
+                    found.map(|mut found| {
+                        let parts = ids.iter().map(|id| found.remove(id));
+                        T::made_of(parts.collect())
+                    })
                 }
-                Err(error) => error,
+                Err(error) => Err(error),
             };
-            match error {
-                Error::OutcomeUnknown if tries < TRIES => {
+            match done {
+                Err(Error::OutcomeUnknown) if tries < TRIES => {
                     may_be_done = true;
                     let most = PAUSE.saturating_mul(1 << tries);
                     let pause = rand::rng().random_range(Duration::ZERO..most);
                     tokio::time::sleep(pause).await;
                 }
                 // Only a key that was free says that nothing was done before.
-                _ if may_be_done && !was_free.load(Ordering::SeqCst) => {
+                Err(_) if may_be_done && !was_free.load(Ordering::SeqCst) => {
                     return Err(Error::OutcomeUnknown);
                 }
-                error => return Err(error),
+                done => return done,
             }
         }
     }

@@ -108,7 +108,8 @@ impl Tx {
     ///
     /// Outside of an attempt a failed statement ends the transaction on every engine: it is
     /// rolled back even if its function answers `Ok`. So does passing trouble
-    /// ([`Fault::Transient`]) anywhere, since engines may have rolled the whole back by then.
+    /// ([`Fault::Transient`]) anywhere, since engines may have rolled the whole back by then; a
+    /// statement whose future is dropped before it has ended counts as [`Timing::Timeout`].
     ///
     /// ```
     /// # use plimsoll_records::{Fault, Record, Tx};

@@ -921,7 +921,7 @@ async fn may_be_written(writer: &SqlitePool) -> Result<(), sqlx::Error> {
     // There, BEGIN IMMEDIATE alone begins to read. The version is nobody's, and stays as it is.
     let write = "BEGIN IMMEDIATE; PRAGMA user_version = 1; ROLLBACK";
     match writer.execute(write).await {
-        // Somebody else writes.
+        // What passes, such as another one's write, says nothing of the file.
         Err(error) if matches!(Fault::of(&error), Fault::Transient(_)) => Ok(()),
         written => written.map(|_| ()),
     }

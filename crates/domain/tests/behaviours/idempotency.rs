@@ -410,8 +410,20 @@ on_every_engine! {
         assert_eq!(two.balances(&world).await, (70, 30));
         once(&store, by(), "key", two.input(30)).await.unwrap().expect("it is done");
         assert_eq!(two.balances(&world).await, (70, 30));
-        // What was free is known not to be done.
-        let refused = once(&store, by(), "other", two.input(1_000)).await;
-        assert_refused!(refused, Error::InsufficientFunds { .. });
+        // A key that is found free says that nothing was done: what is refused then is refused.
+        *proxy.weather.cut.lock().unwrap() = Some(Cut::BeforeCommit);
+        let (from, to, _) = two.input(0);
+        let tries = Arc::new(AtomicU32::new(0));
+        let (request, tried) = (by(), tries.clone());
+        let viewer = request.viewer;
+        let key = Key::new("other", b"transfer").unwrap();
+        let refused = store.write_once(&request, Some(key), move |tx| {
+            let amount = if tried.fetch_add(1, Ordering::SeqCst) == 0 { 10 } else { 1_000 };
+            let command = TransferFunds { from, to, amount };
+            Box::pin(async move { transfer::transfer(tx, &viewer, command).await })
+        });
+        assert_refused!(refused.await, Error::InsufficientFunds { .. });
+        assert_eq!(tries.load(Ordering::SeqCst), 2);
+        assert_eq!(two.balances(&world).await, (70, 30));
     }
 }
